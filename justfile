@@ -1,0 +1,43 @@
+# The commands of this repository. `uv run just` needs nothing installed but uv; plain `just` works as well.
+
+set positional-arguments
+
+# `uv run` tells its children where uv is: it need not be on the PATH (`python -m uv run just …`).
+uv := quote(env("UV", "uv"))
+
+# Pyright comes whole from its wheel; without this it asks PyPI at each run whether there is a newer one.
+export PYRIGHT_PYTHON_IGNORE_WARNINGS := "1"
+
+[private]
+default:
+    @'{{ just_executable() }}' --list --unsorted
+
+# Start the platform on embedded servers (--data DIR, --port N, …); Ctrl-C stops it
+up *args:
+    @exec {{ uv }} run eu-platform up "$@"
+
+# Run the whole pipeline once, print the report and leave
+demo *args:
+    @exec {{ uv }} run eu-platform demo "$@"
+
+# Run the tests (-k NAME, a path, -x, … as pytest takes them)
+test *args:
+    @exec {{ uv }} run pytest -n 2 --dist loadfile "$@"
+
+# Run what CI checks: format, lint, types, architecture
+check:
+    {{ uv }} run ruff format --check
+    {{ uv }} run ruff check
+    {{ uv }} run mypy
+    {{ uv }} run pyright --warnings
+    {{ uv }} run lint-imports --no-logo
+    {{ uv }} run pytest -q tests/architecture
+
+# Run the benchmarks (a benchmark's name, --json FILE, …)
+bench *args:
+    @exec {{ uv }} run python -m bench.run "$@"
+
+# Format the code and repair what the linter can
+fmt *args:
+    {{ uv }} run ruff format "$@"
+    {{ uv }} run ruff check --fix "$@"
