@@ -7,6 +7,7 @@ import pytest
 
 from tests.architecture.sources import SQL, modules, name, without_comments
 
+EVERY_MODULE = modules("core", "shell", "web", "jobs")
 ROLE_CHANGE = re.compile(
     r"\bset_config\s*\(|\bset\s+(local\s+|session\s+)?(role|session authorization)\b", re.IGNORECASE
 )
@@ -56,10 +57,19 @@ def _is_text(node: ast.expr) -> bool:
 
 
 def test_only_the_session_module_takes_on_a_role() -> None:
-    texts = {path: literals(path.read_text("utf-8")) for path in modules("core", "shell", "web", "jobs")}
-    texts |= {path: without_comments(path.read_text("utf-8")) for path in SQL.rglob("*.sql")}
-    offenders = {name(path) for path, text in texts.items() if ROLE_CHANGE.search(text)}
-    assert offenders <= {"shell/session.py"}
+    texts = {name(path): literals(path.read_text("utf-8")) for path in EVERY_MODULE}
+    texts |= {name(path): without_comments(path.read_text("utf-8")) for path in SQL.rglob("*.sql")}
+    offenders = {source for source, text in texts.items() if ROLE_CHANGE.search(text)}
+    assert offenders <= {"shell/session.py", "shell/sql/queries/session.sql"}
+
+
+def test_only_the_session_module_uses_the_queries_that_take_on_a_role() -> None:
+    text = (SQL / "queries" / "session.sql").read_text("utf-8")
+    entering = set(re.findall(r"^-- name: (\w+)$", text, re.MULTILINE))
+    users = {
+        name(path) for path in EVERY_MODULE if entering & set(literals(path.read_text("utf-8")).split("\n"))
+    }
+    assert users == {"shell/session.py"}
 
 
 @pytest.mark.parametrize(
@@ -83,7 +93,7 @@ def test_the_role_check_lets_prose_and_grants_pass() -> None:
 def test_statements_are_built_only_where_schemas_and_roles_are_named() -> None:
     built = {
         f"{name(path)}:{line}"
-        for path in modules("shell", "web", "jobs")
+        for path in EVERY_MODULE
         if name(path) not in BUILDS_STATEMENTS
         for line in built_statements(path.read_text("utf-8"))
     }
