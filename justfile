@@ -13,14 +13,17 @@ default:
     @'{{ just_executable() }}' --list --unsorted
 
 # Start the platform on embedded servers (--data DIR, --port N, …); Ctrl-C stops it
+[no-exit-message]
 up *args:
     @exec {{ uv }} run eu-platform up "$@"
 
 # Run the whole pipeline once, print the report and leave
+[no-exit-message]
 demo *args:
     @exec {{ uv }} run eu-platform demo "$@"
 
 # Run the tests (-k NAME, a path, -x, … as pytest takes them)
+[no-exit-message]
 test *args:
     @exec {{ uv }} run pytest -n 2 --dist loadfile "$@"
 
@@ -34,6 +37,7 @@ check:
     {{ uv }} run pytest -q tests/architecture
 
 # Run the benchmarks (a benchmark's name, --json FILE, …)
+[no-exit-message]
 bench *args:
     @exec {{ uv }} run python -m bench.run "$@"
 
