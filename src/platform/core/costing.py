@@ -1,0 +1,108 @@
+"""Costs: daily usage times the price in force, summed and projected."""
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+import msgspec
+
+from core.money import EXACT, to_cents, total
+from core.period import Month
+from core.pricing import RateCard, cost, price_in_force
+from core.resource import Resource
+
+
+class DailyUsage(msgspec.Struct, frozen=True):
+    """How much of a resource a tenant used on one local day."""
+
+    day: date
+    resource: Resource
+    quantity: Decimal
+
+
+class CostRecord(msgspec.Struct, frozen=True):
+    """What a day's use of a resource costs (six digits), with the version of the price that made it so."""
+
+    day: date
+    resource: Resource
+    quantity: Decimal
+    unit_price: Decimal
+    price_id: UUID
+    currency: str
+    amount: Decimal
+
+
+class ResourceCost(msgspec.Struct, frozen=True):
+    """The cost of one resource over a period, and the quantity that it is for."""
+
+    resource: Resource
+    unit: str
+    quantity: Decimal
+    amount: Decimal
+
+
+class CurrentCosts(msgspec.Struct, frozen=True):
+    """What a month has cost so far; the amount is rounded to cents once, the resources are exact."""
+
+    month: str
+    currency: str
+    amount: Decimal
+    resources: list[ResourceCost]
+    up_to: date | None
+
+
+class Projection(msgspec.Struct, frozen=True):
+    """What a month will have cost at its end, at the average of its complete days."""
+
+    month: str
+    currency: str
+    so_far: Decimal
+    projected: Decimal
+    complete_days: int
+    days_in_month: int
+
+
+def cost_records(usage: Iterable[DailyUsage], card: RateCard) -> list[CostRecord]:
+    """Price each day's usage; raises PriceMissing."""
+    return [_cost_record(item, card) for item in usage]
+
+
+def _cost_record(item: DailyUsage, card: RateCard) -> CostRecord:
+    price = price_in_force(card, item.resource, item.day)
+    return CostRecord(
+        day=item.day,
+        resource=item.resource,
+        quantity=item.quantity,
+        unit_price=price.unit_price,
+        price_id=price.id,
+        currency=price.currency,
+        amount=cost(item.quantity, price.unit_price),
+    )
+
+
+def total_so_far(
+    resources: Sequence[ResourceCost], *, month: Month, currency: str, up_to: date | None
+) -> CurrentCosts:
+    """The month's cost from its resources' costs."""
+    amount = total(item.amount for item in resources)
+    return CurrentCosts(str(month), currency, to_cents(amount), list(resources), up_to)
+
+
+def projection(
+    daily_amounts: Iterable[tuple[date, Decimal]], *, month: Month, today: date, currency: str
+) -> Projection:
+    """Project the month to its end.
+
+    The average of the complete days of this month stands for each day that is not complete. Before the first
+    complete day, or with nothing used on complete days, what today has cost so far is all that is known.
+    """
+    amounts = list(daily_amounts)
+    so_far = total(amount for _, amount in amounts)
+    spent = total(amount for day, amount in amounts if day < today)
+    complete_days = min(max((today - month.first_day).days, 0), month.days)
+    projected = so_far
+    if complete_days:
+        expected = EXACT.divide(EXACT.multiply(spent, Decimal(month.days)), Decimal(complete_days))
+        projected = max(so_far, expected)
+    return Projection(str(month), currency, to_cents(so_far), to_cents(projected), complete_days, month.days)

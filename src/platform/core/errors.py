@@ -1,0 +1,166 @@
+"""Errors of the platform: each carries data; its docstring, filled with that data, is its message."""
+
+from typing import Any, ClassVar
+
+
+class PlatformError(Exception):
+    """Something that the caller asked for cannot be done."""
+
+    fields: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, **data: object) -> None:
+        """Keep the data as attributes; the message is the docstring with the data filled in."""
+        unexpected = data.keys() ^ set(self.fields)
+        if unexpected:
+            raise TypeError(f"{type(self).__name__} takes {self.fields}, not {sorted(unexpected)}")
+        self.data: dict[str, Any] = data
+        summary = (type(self).__doc__ or "").strip().splitlines()[0]
+        super().__init__(summary.format(**data))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Errors with keyword data survive pickling."""
+        return (_rebuild, (type(self), self.data))
+
+
+def _rebuild(kind: type[PlatformError], data: dict[str, Any]) -> PlatformError:
+    return kind(**data)
+
+
+# --- who is asking -----------------------------------------------------------------------------
+
+
+class NotAuthenticated(PlatformError):
+    """Authentication is required: {reason}."""
+
+    fields = ("reason",)
+
+
+class WrongCredentials(PlatformError):
+    """Tenant, e-mail or password is wrong."""
+
+
+class RefreshTokenRefused(PlatformError):
+    """The refresh token is unknown, expired, or was used before."""
+
+
+class NotPermitted(PlatformError):
+    """This needs the permission {permission}."""
+
+    fields = ("permission",)
+
+
+class TenantHeaderDisagrees(PlatformError):
+    """The X-Tenant header names another tenant than the token does."""
+
+
+class TooBusy(PlatformError):
+    """Too many sign-ins at once; try again in {retry_after} seconds."""
+
+    fields = ("retry_after",)
+
+
+# --- what is asked for --------------------------------------------------------------------------
+
+
+class NotFound(PlatformError):
+    """There is no such {what}."""
+
+    fields = ("what",)
+
+
+class SlugTaken(PlatformError):
+    """The slug {slug} is taken."""
+
+    fields = ("slug",)
+
+
+class TransitionRefused(PlatformError):
+    """A tenant that is {state} cannot be asked to {event}."""
+
+    fields = ("state", "event")
+
+
+class TenantNotWritable(PlatformError):
+    """The tenant is {state}; it takes no changes."""
+
+    fields = ("state",)
+
+
+class TenantNotReady(PlatformError):
+    """The tenant is {state}: its schema is still being made."""
+
+    fields = ("state",)
+
+
+class TenantGone(PlatformError):
+    """The tenant is being erased or has been erased."""
+
+
+class IdempotencyConflict(PlatformError):
+    """The Idempotency-Key {key} was used with another request before, or that request is still running."""
+
+    fields = ("key",)
+
+
+class ConfirmationMissing(PlatformError):
+    """Deleting a tenant must be confirmed with its slug."""
+
+
+class InvalidInput(PlatformError):
+    """The request is not valid; see errors."""
+
+    fields = ("errors",)
+
+
+class MalformedBody(PlatformError):
+    """The body is not valid JSON: {detail}."""
+
+    fields = ("detail",)
+
+
+class UnsupportedMediaType(PlatformError):
+    """The content type {media_type} is not supported here."""
+
+    fields = ("media_type",)
+
+
+# --- billing --------------------------------------------------------------------------------------
+
+
+class PriceMissing(PlatformError):
+    """No price for {resource} is in force on {day}."""
+
+    fields = ("resource", "day")
+
+
+class PriceExists(PlatformError):
+    """A price for {resource} takes effect on {day} already."""
+
+    fields = ("resource", "day")
+
+
+class PriceInThePast(PlatformError):
+    """A price cannot take effect on {day}: days that are past keep the price they had."""
+
+    fields = ("day",)
+
+
+class PeriodNotOver(PlatformError):
+    """The month {month} is not over yet; look at the preview instead."""
+
+    fields = ("month",)
+
+
+# --- operations -------------------------------------------------------------------------------------
+
+
+class SettingInvalid(PlatformError):
+    """The setting {name} is not valid: {reason}."""
+
+    fields = ("name", "reason")
+
+
+class MigrationChanged(PlatformError):
+    """The migration {name} was changed after it ran in {schema}; add a new migration instead."""
+
+    fields = ("name", "schema")

@@ -1,0 +1,43 @@
+"""Who a request comes from, as its access token says."""
+
+from uuid import UUID
+
+import msgspec
+
+from core.permission import PLATFORM_ROLES, Permission, Role, is_permitted
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """An authenticated account; `tenant_id` is None for the platform's own."""
+
+    user_id: UUID
+    tenant_id: UUID | None
+    role: Role
+    jti: str
+
+    @property
+    def is_platform(self) -> bool:
+        """Whether this is an account of the platform itself."""
+        return self.role in PLATFORM_ROLES
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the account's role has a permission."""
+        return is_permitted(self.role, permission)
+
+    def may_reach(self, tenant_id: UUID) -> bool:
+        """Whether the account may know that a tenant exists: its own, or any for the platform's accounts."""
+        return self.is_platform or self.tenant_id == tenant_id
+
+
+class Account(msgspec.Struct, frozen=True):
+    """A person who can log in, as others may see them."""
+
+    id: UUID
+    email: str
+    full_name: str
+    role: Role
+
+
+def normalised_email(email: str) -> str:
+    """One spelling for each mailbox, as far as case and surrounding space go."""
+    return email.strip().lower()

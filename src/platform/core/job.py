@@ -1,0 +1,64 @@
+"""Jobs: their states, and what follows a failure."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+FIRST_RETRY = timedelta(seconds=2)
+LONGEST_RETRY = timedelta(minutes=10)
+MAX_ATTEMPTS = 8
+
+
+class JobState(StrEnum):
+    """Where a job is: a RUNNING one whose lease has run out is taken up again by the next worker."""
+
+    QUEUED = "QUEUED"
+    RUNNING = "RUNNING"
+    DONE = "DONE"
+    FAILED = "FAILED"
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    PROVISION_TENANT = "provision_tenant"
+    CLOSE_DAYS = "close_days"
+    INVOICE_MONTH = "invoice_month"
+
+
+class Job(msgspec.Struct, frozen=True):
+    """A piece of work that survives crashes: a row of `public.jobs`."""
+
+    id: UUID
+    kind: JobKind
+    tenant_id: UUID | None
+    args: dict[str, Any]
+    state: JobState
+    step: str | None
+    progress: float
+    attempts: int
+    error: str | None
+    request_id: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class Retry(msgspec.Struct, frozen=True):
+    """Try again, not before this instant."""
+
+    not_before: datetime
+
+
+class GiveUp(msgspec.Struct, frozen=True):
+    """Every attempt has failed."""
+
+
+def after_failure(attempts: int, now: datetime) -> Retry | GiveUp:
+    """What follows the n-th failed attempt: a retry after twice the last delay, up to eight attempts."""
+    if attempts >= MAX_ATTEMPTS:
+        return GiveUp()
+    delay = min(FIRST_RETRY * 2 ** (attempts - 1), LONGEST_RETRY)
+    return Retry(now + delay)

@@ -1,0 +1,116 @@
+"""Local days and months: which instants they begin and end at in a tenant's time zone."""
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+QUARTER_HOUR = timedelta(minutes=15)
+
+
+class Month(msgspec.Struct, frozen=True, order=True):
+    """A calendar month, written 2026-11."""
+
+    year: int
+    month: int
+
+    def __str__(self) -> str:
+        """ISO 8601, as `parse_month` reads it."""
+        return f"{self.year:04d}-{self.month:02d}"
+
+    @property
+    def first_day(self) -> date:
+        """The first day of the month."""
+        return date(self.year, self.month, 1)
+
+    @property
+    def last_day(self) -> date:
+        """The last day of the month."""
+        return self.following.first_day - timedelta(days=1)
+
+    @property
+    def following(self) -> "Month":
+        """The month after this one."""
+        return Month(self.year + self.month // 12, self.month % 12 + 1)
+
+    @property
+    def preceding(self) -> "Month":
+        """The month before this one."""
+        return month_of_day(self.first_day - timedelta(days=1))
+
+    @property
+    def days(self) -> int:
+        """How many days the month has."""
+        return self.last_day.day
+
+
+def parse_month(text: str) -> Month:
+    """The month written as YYYY-MM; raises ValueError otherwise."""
+    found = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", text)
+    if not found or int(found[1]) < 1:
+        raise ValueError(f"{text!r} is not a month in the form YYYY-MM")
+    return Month(int(found[1]), int(found[2]))
+
+
+def month_of_day(day: date) -> Month:
+    """The month that a day lies in."""
+    return Month(day.year, day.month)
+
+
+def local_day(instant: datetime, time_zone: str) -> date:
+    """The calendar day of an instant in a time zone."""
+    return instant.astimezone(ZoneInfo(time_zone)).date()
+
+
+def month_of(instant: datetime, time_zone: str) -> Month:
+    """The calendar month of an instant in a time zone."""
+    return month_of_day(local_day(instant, time_zone))
+
+
+def day_start(day: date, time_zone: str) -> datetime:
+    """The first instant of a local day, in UTC: days have 23, 24 or 25 hours, so each has its own."""
+    return datetime.combine(day, time.min, ZoneInfo(time_zone)).astimezone(UTC)
+
+
+def is_over(day: date, now: datetime, time_zone: str) -> bool:
+    """Whether a local day is complete."""
+    return day < local_day(now, time_zone)
+
+
+def days_of_quarter_hours(quarter_hours: Iterable[datetime], time_zone: str) -> list[date]:
+    """The local days that quarter hours lie in, in order.
+
+    Every offset that a time zone has had since 1972 is a multiple of fifteen minutes, so no quarter hour
+    lies in two days.
+    """
+    zone = ZoneInfo(time_zone)
+    return sorted({instant.astimezone(zone).date() for instant in quarter_hours})
+
+
+class Span(msgspec.Struct, frozen=True):
+    """Consecutive local days, with the instants that they begin at and the instant that the last one ends at."""
+
+    first: date
+    starts: tuple[datetime, ...]
+    end: datetime
+
+
+def spans(days: Sequence[date], time_zone: str) -> list[Span]:
+    """Days grouped into runs of consecutive ones, so that each run is one range of instants."""
+    found: list[Span] = []
+    for run in _runs(sorted(set(days))):
+        starts = tuple(day_start(day, time_zone) for day in run)
+        found.append(Span(run[0], starts, day_start(run[-1] + timedelta(days=1), time_zone)))
+    return found
+
+
+def _runs(days: Iterable[date]) -> list[list[date]]:
+    runs: list[list[date]] = []
+    for day in days:
+        if runs and day - runs[-1][-1] == timedelta(days=1):
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return runs

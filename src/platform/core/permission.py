@@ -1,0 +1,67 @@
+"""Who may do what: roles and their permissions, as one table."""
+
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What an account is: the first four within a tenant, the last two for the platform."""
+
+    OWNER = "OWNER"
+    ADMIN = "ADMIN"
+    MEMBER = "MEMBER"
+    VIEWER = "VIEWER"
+    OPERATOR = "OPERATOR"
+    AUDITOR = "AUDITOR"
+
+
+PLATFORM_ROLES = frozenset({Role.OPERATOR, Role.AUDITOR})
+
+
+class Permission(StrEnum):
+    """What a request needs to be allowed."""
+
+    TENANT_READ = "tenant:read"
+    TENANT_UPDATE = "tenant:update"
+    TENANT_DELETE = "tenant:delete"
+    TENANTS_LIST = "tenants:list"
+    TENANTS_CREATE = "tenants:create"
+    TENANTS_SUSPEND = "tenants:suspend"
+    USAGE_WRITE = "usage:write"
+    USAGE_READ = "usage:read"
+    USAGE_BACKFILL = "usage:backfill"
+    BILLING_READ = "billing:read"
+    BILLING_WRITE = "billing:write"
+    ANOMALIES_READ = "anomalies:read"
+    ANOMALIES_ACKNOWLEDGE = "anomalies:acknowledge"
+    JOBS_READ = "jobs:read"
+    PRICES_READ = "prices:read"
+    PRICES_WRITE = "prices:write"
+
+
+_VIEWER = frozenset(
+    {
+        Permission.TENANT_READ,
+        Permission.USAGE_READ,
+        Permission.BILLING_READ,
+        Permission.ANOMALIES_READ,
+        Permission.JOBS_READ,
+        Permission.PRICES_READ,
+    }
+)
+_MEMBER = _VIEWER | {Permission.USAGE_WRITE, Permission.ANOMALIES_ACKNOWLEDGE}
+_ADMIN = _MEMBER | {Permission.TENANT_UPDATE}
+_OWNER = _ADMIN | {Permission.TENANT_DELETE}
+
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.VIEWER: _VIEWER,
+    Role.MEMBER: _MEMBER,
+    Role.ADMIN: _ADMIN,
+    Role.OWNER: _OWNER,
+    Role.OPERATOR: frozenset(Permission),
+    Role.AUDITOR: _VIEWER | {Permission.TENANTS_LIST},
+}
+
+
+def is_permitted(role: Role, permission: Permission) -> bool:
+    """Whether a role has a permission."""
+    return permission in PERMISSIONS[role]

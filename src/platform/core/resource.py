@@ -1,0 +1,23 @@
+"""The resources that are metered, with their units."""
+
+from enum import StrEnum
+
+
+class Resource(StrEnum):
+    """What a tenant can use."""
+
+    CPU = "cpu"
+    MEMORY = "memory"
+    STORAGE = "storage"
+    NETWORK = "network"
+    API_CALLS = "api_calls"
+
+
+UNITS: dict[Resource, str] = {
+    Resource.CPU: "vCPU-hour",
+    Resource.MEMORY: "GB-hour",
+    Resource.STORAGE: "GB-day",
+    Resource.NETWORK: "GB",
+    Resource.API_CALLS: "call",
+}
+"""What one unit of a quantity is; the default prices are rows of `public.prices`, put there by a migration."""

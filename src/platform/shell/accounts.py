@@ -1,0 +1,92 @@
+"""Accounts and their refresh tokens: a tenant's in a tenant session, the platform's own in a platform session."""
+
+import hashlib
+from datetime import UTC, datetime
+from uuid import UUID, uuid4
+
+import msgspec
+
+from core.errors import NotFound
+from core.identity import Account
+from core.permission import Role
+from shell.queries import SQL
+from shell.session import Session
+from shell.tokens import RefreshToken
+
+
+class Credentials(msgspec.Struct, frozen=True):
+    """An account with the hash that its password is checked against; its repr shows neither."""
+
+    account: Account
+    password_hash: str
+
+    def __repr__(self) -> str:
+        """Only whose they are."""
+        return f"Credentials(id={self.account.id})"
+
+
+class UsedToken(msgspec.Struct, frozen=True):
+    """Whose refresh token was used, and the family that the next one belongs to."""
+
+    user_id: UUID
+    family_id: UUID
+
+
+async def credentials_of(session: Session, email: str) -> Credentials | None:
+    """The account with this (normalised) e-mail address, if there is one."""
+    row = await session.connection.fetchrow(SQL["user_by_email"], email)
+    if row is None:
+        return None
+    account = Account(row["id"], row["email"], row["full_name"], Role(row["role"]))
+    return Credentials(account, row["password_hash"])
+
+
+async def get(session: Session, user_id: UUID) -> Account:
+    """The account with this id; raises NotFound."""
+    row = await session.connection.fetchrow(SQL["user_by_id"], user_id)
+    if row is None:
+        raise NotFound(what="user")
+    return Account(row["id"], row["email"], row["full_name"], Role(row["role"]))
+
+
+async def insert(session: Session, account: Account, password_hash: str) -> bool:
+    """Add an account; False where its e-mail address is taken."""
+    inserted = await session.connection.fetchval(
+        SQL["insert_user"],
+        account.id, account.email, account.full_name, password_hash, account.role, datetime.now(UTC),
+    )  # fmt: skip
+    return inserted is not None
+
+
+async def renew_password_hash(session: Session, user_id: UUID, password_hash: str) -> None:
+    """Replace a hash that was made with outdated parameters."""
+    await session.connection.execute(SQL["renew_password_hash"], user_id, password_hash)
+
+
+async def keep_refresh_token(
+    session: Session, token: RefreshToken, user_id: UUID, *, family_id: UUID | None = None
+) -> None:
+    """Keep the hash of a new token, in a new family or in the one that it continues."""
+    await session.connection.execute(
+        SQL["insert_refresh_token"],
+        _hash(token.text), family_id or uuid4(), user_id, datetime.now(UTC), token.expires_at,
+    )  # fmt: skip
+
+
+async def use_refresh_token(session: Session, text: str) -> UsedToken | None:
+    """Use a token up, in one atomic step; None where it is unknown, expired, revoked or used already."""
+    row = await session.connection.fetchrow(SQL["use_refresh_token"], _hash(text), datetime.now(UTC))
+    return None if row is None else UsedToken(row["user_id"], row["family_id"])
+
+
+async def revoke_family_of(session: Session, text: str) -> UsedToken | None:
+    """Revoke a token with all that came from the same login; None for an unknown token."""
+    row = await session.connection.fetchrow(SQL["refresh_token_family"], _hash(text))
+    if row is None:
+        return None
+    await session.connection.execute(SQL["revoke_family"], row["family_id"], datetime.now(UTC))
+    return UsedToken(row["user_id"], row["family_id"])
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()

@@ -1,0 +1,50 @@
+"""Reading what a tenant's usage costs."""
+
+from datetime import date
+from decimal import Decimal
+
+import msgspec
+
+from core.costing import CostRecord, CurrentCosts, Projection, ResourceCost, projection, total_so_far
+from core.period import Month
+from core.resource import UNITS, Resource
+from shell.queries import SQL
+from shell.session import TenantSession
+
+CostKey = tuple[date, str]
+
+
+async def page(
+    session: TenantSession,
+    *,
+    first: date | None,
+    last: date | None,
+    resource: Resource | None,
+    after: CostKey | None,
+    limit: int,
+) -> list[CostRecord]:
+    """Cost records by day and resource, after a key; one more than `limit`, where there are more."""
+    rows = await session.connection.fetch(
+        SQL["list_costs"], first, last, resource, *(after or (None, None)), limit + 1
+    )
+    return [msgspec.convert(dict(row), CostRecord) for row in rows]
+
+
+async def of_month(session: TenantSession, month: Month) -> CurrentCosts:
+    """What a month has cost so far, by resource."""
+    rows = await session.connection.fetch(SQL["month_costs"], month.first_day, month.last_day)
+    resources = [_resource_cost(row["resource"], row["quantity"], row["amount"]) for row in rows]
+    up_to = max((row["up_to"] for row in rows), default=None)
+    return total_so_far(resources, month=month, currency=session.tenant.currency, up_to=up_to)
+
+
+async def projected(session: TenantSession, month: Month, today: date) -> Projection:
+    """What a month will have cost at its end."""
+    rows = await session.connection.fetch(SQL["daily_amounts"], month.first_day, month.last_day)
+    amounts = [(row["day"], row["amount"]) for row in rows]
+    return projection(amounts, month=month, today=today, currency=session.tenant.currency)
+
+
+def _resource_cost(name: str, quantity: Decimal, amount: Decimal) -> ResourceCost:
+    resource = Resource(name)
+    return ResourceCost(resource, UNITS[resource], quantity, amount)

@@ -1,0 +1,79 @@
+"""Connections to PostgreSQL: the pool, and what to do when the server asks to try again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import asyncpg
+from asyncpg.exceptions import (
+    ConnectionDoesNotExistError,
+    ConnectionFailureError,
+    DeadlockDetectedError,
+    InvalidCachedStatementError,
+    SerializationError,
+)
+
+if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:  # asyncpg's classes take parameters in its stubs only
+    Pool = asyncpg.Pool
+    Connection = asyncpg.Connection
+
+Result = TypeVar("Result")
+
+TRANSIENT = (
+    DeadlockDetectedError,
+    SerializationError,
+    ConnectionDoesNotExistError,
+    ConnectionFailureError,
+    InvalidCachedStatementError,
+)
+"""SQLSTATE 40P01, 40001, 08003, 08006, and a statement that a migration has made stale: trying again is right."""
+
+UNAVAILABLE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError, TimeoutError, OSError)
+"""What asyncpg raises while the server is away."""
+
+ATTEMPTS = 3
+QUERIES_PER_CONNECTION = 20_000
+"""A backend keeps something of every schema that it has touched, so connections are replaced now and then."""
+
+
+async def open_pool(
+    url: str, *, size: int, name: str, statement_timeout_seconds: int = 30, connect_seconds: float = 10
+) -> Pool:
+    """A pool whose connections forget everything between two transactions."""
+    milliseconds = str(statement_timeout_seconds * 1000)
+    return await asyncpg.create_pool(
+        url,
+        min_size=1,
+        max_size=size,
+        max_queries=QUERIES_PER_CONNECTION,
+        timeout=connect_seconds,
+        command_timeout=statement_timeout_seconds + 5,
+        reset=_reset,
+        server_settings={
+            "application_name": name,
+            "statement_timeout": milliseconds,
+            "idle_in_transaction_session_timeout": milliseconds,
+            "client_connection_check_interval": "1000",  # a killed process soon frees its locks
+            "jit": "off",  # compiling costs more than any of our queries
+        },
+    )
+
+
+async def _reset(connection: Connection) -> None:
+    """Undo anything that outlived its transaction; nothing of ours does."""
+    await connection.execute("RESET ROLE; RESET ALL")
+
+
+async def retried(work: Callable[[], Awaitable[Result]]) -> Result:
+    """Do a whole transaction again when the server asks for it."""
+    for attempt in range(1, ATTEMPTS):
+        try:
+            return await work()
+        except TRANSIENT:
+            await asyncio.sleep(0.01 * attempt)
+    return await work()

@@ -1,0 +1,57 @@
+"""Logs: one JSON object a line on standard output, without secrets or e-mail addresses."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+SECRET_KEYS = frozenset({"password", "token", "access_token", "refresh_token", "authorization", "secret", "email"})
+EMAIL = re.compile(r"[^\s@\"'<>=:,;()]+@[^\s@\"'<>=:,;()]+\.[^\s@\"'<>=:,;()]+")
+CREDENTIALS = re.compile(r"(\w+://)[^/\s@]*@")
+
+
+def configure_logs(*, service: str, level: str) -> None:
+    """Send structlog and the standard library's loggers through the same JSON lines."""
+    shared = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last = [
+        structlog.processors.dict_tracebacks,
+        without_secrets,
+        structlog.processors.JSONRenderer(),
+    ]
+    structlog.configure(
+        processors=[*shared, *last],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    logging.basicConfig(handlers=[handler], level=max(logging.getLevelName(level), logging.WARNING), force=True)
+    structlog.contextvars.bind_contextvars(service=service)
+
+
+def without_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Blank what must not be logged, wherever it stands: values by their key, addresses by their form."""
+    return {key: "***" if key.lower() in SECRET_KEYS else _cleaned(value) for key, value in event.items()}
+
+
+def _cleaned(value: Any) -> Any:  # noqa: ANN401 -- any JSON value
+    if isinstance(value, str):
+        return EMAIL.sub("***", CREDENTIALS.sub(r"\1***@", value))
+    if isinstance(value, MutableMapping):
+        return {key: "***" if str(key).lower() in SECRET_KEYS else _cleaned(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_cleaned(item) for item in value]
+    return value

@@ -1,0 +1,64 @@
+"""Passwords: Argon2id in a bounded thread pool, so that a storm of logins leaves other requests alone."""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from core.errors import TooBusy
+from shell.settings import Settings
+
+Result = TypeVar("Result")
+
+BUSY_SECONDS = 2
+
+
+class Passwords:
+    """Hashes and checks passwords, at most `password_queue` at a time; beyond that it refuses."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Start the threads, and make the hash that unknown users are checked against."""
+        self._hasher = PasswordHasher(
+            time_cost=settings.argon2_time,
+            memory_cost=settings.argon2_memory_kib,
+            parallelism=settings.argon2_parallelism,
+        )
+        self._threads = ThreadPoolExecutor(settings.password_threads, thread_name_prefix="argon2")
+        self._room = settings.password_queue
+        self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
+
+    async def hash(self, password: str) -> str:
+        """The PHC string to keep."""
+        return await self._run(lambda: self._hasher.hash(password))
+
+    async def matches(self, password: str, kept: str | None) -> bool:
+        """Whether a password is the one that was hashed; checking for nobody takes as long as for anybody."""
+        return await self._run(lambda: self._verify(password, kept))
+
+    def is_outdated(self, kept: str) -> bool:
+        """Whether a hash was made with other parameters than are set today."""
+        return self._hasher.check_needs_rehash(kept)
+
+    def close(self) -> None:
+        """Let running checks end and start no more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _verify(self, password: str, kept: str | None) -> bool:
+        try:
+            matches = self._hasher.verify(self._nobody if kept is None else kept, password)
+        except (VerificationError, InvalidHashError):
+            return False
+        return matches and kept is not None
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        if self._room <= 0:
+            raise TooBusy(retry_after=BUSY_SECONDS)
+        self._room -= 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        finally:
+            self._room += 1

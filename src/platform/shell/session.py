@@ -1,0 +1,114 @@
+"""Sessions: one transaction each, opened, committed and closed here and nowhere else.
+
+A tenant session gives up the application's own rights for its transaction: the role and the search path
+become the tenant's, by `set_config(…, true)`, which ends with the transaction whatever happens. In it the
+database refuses every row of every other tenant.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import cast
+from uuid import UUID
+
+import asyncpg
+import msgspec
+from asyncpg.exceptions import PostgresError
+
+from core.errors import NotFound, TenantNotReady
+from core.tenant import Tenant, TenantState, require_readable
+from shell.database import Connection, Pool
+from shell.queries import SQL
+from shell.tables import ENGINE, SessionTransaction
+
+
+class Session(msgspec.Struct, frozen=True):
+    """An open transaction of the platform itself: the shared schema, no tenant's rows."""
+
+    connection: Connection
+
+
+class TenantSession(Session, frozen=True):
+    """An open transaction in which the database shows one tenant's rows only."""
+
+    tenant: Tenant
+
+
+@asynccontextmanager
+async def platform_session(pool: Pool, *, readonly: bool = False) -> AsyncIterator[Session]:
+    """One transaction on the shared schema; commits at its end, rolls back on any exception."""
+    async with _transaction(pool, readonly=readonly) as connection:
+        yield Session(connection)
+
+
+@asynccontextmanager
+async def tenant_session(
+    pool: Pool, *, tenant_id: UUID | None = None, slug: str | None = None, readonly: bool = False
+) -> AsyncIterator[TenantSession]:
+    """One transaction as a tenant, named by its id or its slug.
+
+    Raises NotFound for an unknown tenant, TenantNotReady for one without a schema yet, TenantGone for one
+    that is being erased.
+    """
+    async with _transaction(pool, readonly=readonly) as connection:
+        name, key = ("enter_tenant", tenant_id) if slug is None else ("enter_tenant_by_slug", slug)
+        row = await connection.fetchrow(SQL[name], key)
+        if row is None:
+            raise NotFound(what="tenant")
+        tenant = tenant_of(row)
+        if tenant.state in {TenantState.PENDING, TenantState.PROVISIONING}:
+            raise TenantNotReady(state=tenant.state)
+        require_readable(tenant.state)
+        yield TenantSession(connection, tenant)
+
+
+@asynccontextmanager
+async def owner_session(owner_pool: Pool, *, schema: str = "public") -> AsyncIterator[Session]:
+    """One transaction as the owner of all schemas, for migrations and provisioning, with one schema in its path."""
+    async with _transaction(owner_pool, readonly=False) as connection:
+        await connection.execute("SELECT set_config('search_path', $1, true)", schema)
+        yield Session(connection)
+
+
+def tenant_of(row: asyncpg.Record) -> Tenant:
+    """The tenant in a row of the registry."""
+    return Tenant(
+        id=row["id"],
+        slug=row["slug"],
+        name=row["name"],
+        state=TenantState(row["state"]),
+        country=row["country"],
+        vat_id=row["vat_id"],
+        time_zone=row["time_zone"],
+        currency=row["currency"],
+        created_at=row["created_at"],
+    )
+
+
+@asynccontextmanager
+async def _transaction(pool: Pool, *, readonly: bool) -> AsyncIterator[Connection]:
+    async with pool.acquire() as acquired:
+        connection = cast("Connection", acquired)
+        await connection.execute("BEGIN READ ONLY" if readonly else "BEGIN")
+        token = ENGINE.current_transaction.set(SessionTransaction(connection))
+        try:
+            yield connection
+        except BaseException:
+            await _roll_back(connection)
+            raise
+        finally:
+            ENGINE.current_transaction.reset(token)
+        await _commit(connection)
+
+
+async def _commit(connection: Connection) -> None:
+    # A transaction that failed answers COMMIT with ROLLBACK: what was to be kept is not.
+    if await connection.execute("COMMIT") != "COMMIT":
+        raise RuntimeError("an error inside the transaction was swallowed, so nothing was committed")
+
+
+async def _roll_back(connection: Connection) -> None:
+    """Roll back, or drop the connection: what can't be rolled back must not go back into the pool."""
+    try:
+        await connection.execute("ROLLBACK")
+    except (PostgresError, asyncpg.InterfaceError, OSError):
+        connection.terminate()

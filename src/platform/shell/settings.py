@@ -1,0 +1,109 @@
+"""Settings: one frozen value, read from the environment once at the start and passed down."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core.country import STANDARD_VAT
+from core.errors import SettingInvalid
+
+PREFIX = "PLATFORM_"
+
+
+class Secret(msgspec.Struct, frozen=True, repr_omit_defaults=True):
+    """A text that shows itself to nobody who does not ask for it by name."""
+
+    value: str
+
+    def __repr__(self) -> str:
+        """No part of the secret, not even its length."""
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """How this process is to run; every field is the environment variable PLATFORM_<FIELD>.
+
+    `database_url` is what API and worker log in with; `owner_database_url` belongs to the worker and the
+    command line alone. Without the first, and without `redis_url`, `eu-platform up` starts embedded servers
+    in the folder `data`.
+    """
+
+    database_url: Secret | None = None
+    owner_database_url: Secret | None = None
+    redis_url: Secret | None = None
+    data: Path = Path(".platform")
+    host: str = "127.0.0.1"
+    port: int = 8000
+    api_processes: int = 1
+    pool_size: int = 10
+    statement_timeout_seconds: int = 30
+    signing_key: Secret | None = None
+    signing_key_file: Path | None = None
+    token_issuer: str = "eu-platform"
+    token_audience: str = "eu-platform"
+    access_token_seconds: int = 900
+    refresh_token_days: int = 7
+    argon2_memory_kib: int = 19_456
+    argon2_time: int = 2
+    argon2_parallelism: int = 1
+    password_threads: int = 1
+    password_queue: int = 64
+    seller_name: str = "EU Platform GmbH"
+    seller_country: str = "DE"
+    seller_vat_id: str | None = None
+    job_lease_seconds: int = 30
+    job_sweep_seconds: int = 5
+    close_days_seconds: int = 60
+    invoice_scan_seconds: int = 3_600
+    invoice_delay_hours: int = 24
+    log_level: str = "INFO"
+    demo: bool = True
+
+    @property
+    def keys_folder(self) -> Path:
+        """Where signing keys are kept when none is given."""
+        return self.data / "keys"
+
+    @property
+    def metrics_folder(self) -> Path:
+        """Where the processes of this machine add up their counters."""
+        return self.data / "metrics"
+
+
+def load_settings(environ: Mapping[str, str], **overrides: object) -> Settings:
+    """Read the settings; raises SettingInvalid with the variable's name, never with its value."""
+    known = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    values: dict[str, Any] = {}
+    for name, text in environ.items():
+        field = name.removeprefix(PREFIX).lower()
+        if name.startswith(PREFIX) and field in known and text != "":
+            values[field] = _parse(name, field, text)
+    values |= {name: value for name, value in overrides.items() if value is not None}
+    settings = Settings(**values)
+    _require_valid(settings)
+    return settings
+
+
+def _parse(name: str, field: str, text: str) -> object:
+    declared = next(item.type for item in msgspec.structs.fields(Settings) if item.encode_name == field)
+    if declared == (Secret | None):
+        return Secret(text)
+    if declared in (Path, Path | None):
+        return Path(text)
+    try:
+        return msgspec.convert(text, declared, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingInvalid(name=name, reason="has the wrong type") from error
+
+
+def _require_valid(settings: Settings) -> None:
+    positive = ("port", "api_processes", "pool_size", "password_threads", "password_queue", "job_lease_seconds")
+    for field in positive:
+        if getattr(settings, field) < 1:
+            raise SettingInvalid(name=PREFIX + field.upper(), reason="must be at least 1")
+    if settings.seller_country not in STANDARD_VAT:
+        raise SettingInvalid(name=PREFIX + "SELLER_COUNTRY", reason="must be a member state of the EU")

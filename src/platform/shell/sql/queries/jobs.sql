@@ -1,0 +1,53 @@
+-- name: insert_job
+INSERT INTO public.jobs
+    (id, kind, tenant_id, dedupe_key, args, state, request_id, not_before, created_at)
+VALUES ($1, $2, $3, $4, $5, 'QUEUED', $6, $7, $7)
+ON CONFLICT (kind, dedupe_key) WHERE state IN ('QUEUED', 'RUNNING') DO NOTHING
+RETURNING *;
+
+-- name: open_job
+SELECT * FROM public.jobs WHERE kind = $1 AND dedupe_key = $2 AND state IN ('QUEUED', 'RUNNING');
+
+-- name: job
+SELECT * FROM public.jobs WHERE id = $1;
+
+-- name: take_job
+-- A job is taken when it is due, or when the worker that held it has let its lease run out.
+UPDATE public.jobs
+SET state = 'RUNNING', attempts = attempts + 1, leased_by = $2, leased_to = $3, error = NULL
+WHERE id = $1
+  AND ((state = 'QUEUED' AND not_before <= $4) OR (state = 'RUNNING' AND leased_to < $4))
+RETURNING *;
+
+-- name: renew_lease
+UPDATE public.jobs SET leased_to = $3 WHERE id = $1 AND leased_by = $2 AND state = 'RUNNING';
+
+-- name: report_progress
+UPDATE public.jobs SET step = $3, progress = $4 WHERE id = $1 AND leased_by = $2 AND state = 'RUNNING';
+
+-- name: finish_job
+UPDATE public.jobs
+SET state = 'DONE', progress = 1, leased_by = NULL, leased_to = NULL, finished_at = $3
+WHERE id = $1 AND leased_by = $2 AND state = 'RUNNING';
+
+-- name: retry_job
+UPDATE public.jobs
+SET state = 'QUEUED', error = $3, not_before = $4, leased_by = NULL, leased_to = NULL
+WHERE id = $1 AND leased_by = $2 AND state = 'RUNNING';
+
+-- name: fail_job
+UPDATE public.jobs
+SET state = 'FAILED', error = $3, finished_at = $4, leased_by = NULL, leased_to = NULL
+WHERE id = $1 AND leased_by = $2 AND state = 'RUNNING';
+
+-- name: give_back_jobs
+UPDATE public.jobs
+SET state = 'QUEUED', attempts = attempts - 1, leased_by = NULL, leased_to = NULL
+WHERE leased_by = $1 AND state = 'RUNNING';
+
+-- name: due_jobs
+SELECT id
+FROM public.jobs
+WHERE (state = 'QUEUED' AND not_before <= $1) OR (state = 'RUNNING' AND leased_to < $1)
+ORDER BY not_before
+LIMIT $2;

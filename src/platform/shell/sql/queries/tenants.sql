@@ -1,0 +1,14 @@
+-- name: insert_tenant
+INSERT INTO public.tenants (id, slug, name, state, country, vat_id, time_zone, currency, created_at)
+VALUES ($1, $2, $3, 'PENDING', $4, $5, $6, $7, $8)
+ON CONFLICT (slug) DO NOTHING
+RETURNING *;
+
+-- name: insert_pending_founder
+INSERT INTO public.founders (tenant_id, user_id, email, full_name, password_hash) VALUES ($1, $2, $3, $4, $5);
+
+-- name: tenants_to_close
+SELECT id, time_zone FROM public.tenants WHERE state IN ('ACTIVE', 'SUSPENDED') ORDER BY created_at;
+
+-- name: tenant_counts
+SELECT state, count(*) FROM public.tenants GROUP BY state;

@@ -1,0 +1,121 @@
+"""Access tokens: RS256 JSON Web Tokens (RFC 7519, RFC 8725), issued and verified."""
+
+import secrets
+from collections import OrderedDict
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import msgspec
+from joserfc import jwt
+from joserfc.errors import JoseError
+
+from core.errors import NotAuthenticated
+from core.identity import Account, Identity
+from core.permission import PLATFORM_ROLES, Role
+from shell.keys import SigningKeys
+from shell.settings import Settings
+
+ALGORITHMS = ["RS256"]
+LEEWAY_SECONDS = 30
+MAX_TOKEN_LENGTH = 4_096
+REMEMBERED = 10_000
+
+
+class Claims(msgspec.Struct, frozen=True):
+    """What a token must say; a token that lacks one of these, or has another type in it, is refused."""
+
+    iss: str
+    aud: str
+    sub: UUID
+    tenant_id: UUID | None
+    role: Role
+    email: str
+    jti: str
+    iat: int
+    nbf: int
+    exp: int
+
+
+class AccessTokens:
+    """Issues tokens with the signing key, and verifies those of any known key."""
+
+    def __init__(self, keys: SigningKeys, settings: Settings) -> None:
+        """Remember nothing yet."""
+        self._keys = keys
+        self._settings = settings
+        self._verified: OrderedDict[str, Claims] = OrderedDict()
+
+    def issue(self, account: Account, tenant_id: UUID | None, now: datetime) -> str:
+        """A token for an account, valid from now for as long as the settings say."""
+        issued = int(now.timestamp())
+        claims = {
+            "iss": self._settings.token_issuer,
+            "aud": self._settings.token_audience,
+            "sub": str(account.id),
+            "tenant_id": None if tenant_id is None else str(tenant_id),
+            "role": account.role.value,
+            "email": account.email,
+            "jti": secrets.token_urlsafe(16),
+            "iat": issued,
+            "nbf": issued,
+            "exp": issued + self._settings.access_token_seconds,
+        }
+        return jwt.encode({"alg": "RS256", "kid": self._keys.kid}, claims, self._keys.signing, ALGORITHMS)
+
+    def verify(self, token: str, now: datetime) -> Identity:
+        """Whom a token speaks for; raises NotAuthenticated for any that this platform would not issue today."""
+        claims = self._verified.get(token)
+        if claims is None:
+            claims = self._checked(token)
+            self._remember(token, claims)
+        _require_current(claims, now)
+        return Identity(claims.sub, claims.tenant_id, claims.role, claims.jti)
+
+    def _checked(self, token: str) -> Claims:
+        """The claims of a token with a good signature by a known key."""
+        if len(token) > MAX_TOKEN_LENGTH:
+            raise NotAuthenticated(reason="the token is too long")
+        try:
+            decoded = jwt.decode(token, self._keys.verifying, ALGORITHMS)
+            claims = msgspec.convert(decoded.claims, Claims)
+        except (JoseError, msgspec.ValidationError, ValueError, TypeError) as error:
+            raise NotAuthenticated(reason="the token is not valid") from error
+        named = decoded.header.get("kid") in {key.kid for key in self._keys.verifying.keys}
+        ours = claims.iss == self._settings.token_issuer and claims.aud == self._settings.token_audience
+        placed = (claims.tenant_id is None) == (claims.role in PLATFORM_ROLES)
+        if not (named and ours and placed):
+            raise NotAuthenticated(reason="the token is not valid")
+        return claims
+
+    def _remember(self, token: str, claims: Claims) -> None:
+        """Checking a signature costs more than everything else in a request, so it is done once per token.
+
+        The whole text is the key: a text that differs anywhere is checked on its own.
+        """
+        self._verified[token] = claims
+        if len(self._verified) > REMEMBERED:
+            self._verified.popitem(last=False)
+
+
+def _require_current(claims: Claims, now: datetime) -> None:
+    seconds = now.timestamp()
+    if seconds > claims.exp + LEEWAY_SECONDS:
+        raise NotAuthenticated(reason="the token has expired")
+    if seconds < claims.nbf - LEEWAY_SECONDS:
+        raise NotAuthenticated(reason="the token is not valid yet")
+
+
+class RefreshToken(msgspec.Struct, frozen=True):
+    """A new opaque token, and when it ends; its text is shown once and kept as a hash."""
+
+    text: str
+    expires_at: datetime
+
+    def __repr__(self) -> str:
+        """Not the text."""
+        return "RefreshToken(***)"
+
+
+def new_refresh_token(now: datetime, lifetime: timedelta) -> RefreshToken:
+    """256 random bits."""
+    return RefreshToken("eur_" + secrets.token_urlsafe(32), now + lifetime)
