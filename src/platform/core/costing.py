@@ -94,15 +94,17 @@ def projection(
 ) -> Projection:
     """Project the month to its end.
 
-    The average of the complete days of this month stands for each day that is not complete. Before the first
-    complete day, or with nothing used on complete days, what today has cost so far is all that is known.
+    The average of the complete days of this month stands for each day to come, and for today as long as today
+    has cost less. Before the first complete day, what today has cost so far is all that is known.
     """
     amounts = list(daily_amounts)
     so_far = total(amount for _, amount in amounts)
     spent = total(amount for day, amount in amounts if day < today)
     complete_days = min(max((today - month.first_day).days, 0), month.days)
+    average = EXACT.divide(spent, Decimal(complete_days)) if complete_days else Decimal(0)
+    of_today = max(average, EXACT.subtract(so_far, spent))
+    days_to_come = month.days - complete_days - 1
     projected = so_far
-    if complete_days:
-        expected = EXACT.divide(EXACT.multiply(spent, Decimal(month.days)), Decimal(complete_days))
-        projected = max(so_far, expected)
+    if days_to_come >= 0:
+        projected = total([spent, of_today, EXACT.multiply(average, Decimal(days_to_come))])
     return Projection(str(month), currency, to_cents(so_far), to_cents(projected), complete_days, month.days)

@@ -37,12 +37,12 @@ WITH figures AS (
     )
 ), usage AS (
     INSERT INTO daily_usage (day, resource, quantity, events, aggregated_at)
-    SELECT day, resource, quantity, events, $2 FROM figures
+    SELECT day, resource, trim_scale(quantity), events, $2 FROM figures
     ON CONFLICT (day, resource) DO UPDATE
     SET quantity = excluded.quantity, events = excluded.events, aggregated_at = excluded.aggregated_at
 )
 INSERT INTO cost_records (day, resource, quantity, unit_price, price_id, currency, amount)
-SELECT day, resource, quantity, unit_price, price_id, currency, amount FROM figures
+SELECT day, resource, trim_scale(quantity), unit_price, price_id, currency, amount FROM figures
 ON CONFLICT (day, resource) DO UPDATE
 SET quantity = excluded.quantity, unit_price = excluded.unit_price, price_id = excluded.price_id,
     currency = excluded.currency, amount = excluded.amount;
