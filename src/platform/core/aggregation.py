@@ -20,12 +20,13 @@ def daily_usage(events: pl.DataFrame, *, first_day: date) -> pl.DataFrame:
     Gives DAILY_USAGE, sorted by day and resource: `day`, `resource`, `quantity` (the exact decimal sum),
     `events` (how many).
     """
+    day_before = pl.lit(first_day - timedelta(days=1))
     return (
         events.lazy()
         .group_by("day_number", "resource")
         .agg(pl.col("quantity").sum().cast(QUANTITY), pl.len().cast(pl.Int64).alias("events"))
         .select(
-            (pl.lit(first_day - timedelta(days=1)) + pl.duration(days="day_number")).cast(pl.Date).alias("day"),
+            (day_before + pl.duration(days="day_number")).cast(pl.Date).alias("day"),
             "resource",
             "quantity",
             "events",

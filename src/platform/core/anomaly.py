@@ -101,9 +101,7 @@ def judge_days(days: Iterable[date], usage: Iterable[DailyUsage]) -> list[Judgem
     """Judge each resource on each of the days, from usage that reaches back seven days before the first."""
     by_key = {(item.resource, item.day): item for item in usage}
     wanted = set(days)
-    judgements = [
-        judge(item, _history(by_key, item)) for item in by_key.values() if item.day in wanted
-    ]
+    judgements = [judge(item, _history(by_key, item)) for item in by_key.values() if item.day in wanted]
     return sorted(
         (judgement for judgement in judgements if judgement is not None),
         key=lambda judgement: (judgement.day, judgement.resource),

@@ -44,7 +44,7 @@ class RefreshTokenRefused(PlatformError):
 
 
 class NotPermitted(PlatformError):
-    """This needs the permission {permission}."""
+    """The permission {permission} is needed."""
 
     fields = ("permission",)
 

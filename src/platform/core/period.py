@@ -90,7 +90,7 @@ def days_of_quarter_hours(quarter_hours: Iterable[datetime], time_zone: str) -> 
 
 
 class Span(msgspec.Struct, frozen=True):
-    """Consecutive local days, with the instants that they begin at and the instant that the last one ends at."""
+    """Consecutive local days: the instants that they begin at, and the one that the last of them ends at."""
 
     first: date
     starts: tuple[datetime, ...]

@@ -1,4 +1,4 @@
-"""Prices: versions with an effective date, default and per tenant; the price of a day is the latest in force."""
+"""Prices: versions with an effective date, default and per tenant; the latest in force counts."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date
@@ -43,7 +43,7 @@ class RateCard(msgspec.Struct, frozen=True):
 
 
 def rate_card(prices: Iterable[Price]) -> RateCard:
-    """Order prices so that the first one that is in force wins: the tenant's own before the default, newest first."""
+    """Order prices so that the first one in force wins: the tenant's own before the default, newest first."""
     versions: dict[Resource, list[Price]] = {}
     for price in prices:
         versions.setdefault(price.resource, []).append(price)

@@ -20,4 +20,4 @@ UNITS: dict[Resource, str] = {
     Resource.NETWORK: "GB",
     Resource.API_CALLS: "call",
 }
-"""What one unit of a quantity is; the default prices are rows of `public.prices`, put there by a migration."""
+"""What one unit of a quantity is; the default prices are rows of `public.prices`, from a migration."""

@@ -45,9 +45,7 @@ class UsageEvent(msgspec.Struct, frozen=True):
     ]
     occurred_at: Annotated[
         datetime,
-        msgspec.Meta(
-            tz=True, description="RFC 3339, with an offset.", examples=["2026-11-23T10:00:00Z"]
-        ),
+        msgspec.Meta(tz=True, description="RFC 3339, with an offset.", examples=["2026-11-23T10:00:00Z"]),
     ]
     attributes: Annotated[
         dict[str, Any] | None,
@@ -56,7 +54,7 @@ class UsageEvent(msgspec.Struct, frozen=True):
 
 
 class CloudEvent(msgspec.Struct, frozen=True):
-    """The same measurement as a CloudEvents 1.0 event: `type` is `usage.<resource>`, `data` has the quantity."""
+    """The same measurement in CloudEvents 1.0: `type` is `usage.<resource>`, `data` has the quantity."""
 
     specversion: Annotated[str, msgspec.Meta(pattern=r"\A1\.0\Z")]
     id: EventText
@@ -150,7 +148,8 @@ def _time_objection(occurred_at: datetime, allowed: Window) -> str | None:
     if occurred_at > allowed.latest:
         return "occurred_at: is more than 5 minutes in the future"
     if occurred_at < allowed.earliest:
-        return f"occurred_at: is before {allowed.earliest.isoformat(timespec='seconds')}, the earliest admitted"
+        earliest = allowed.earliest.isoformat(timespec="seconds")
+        return f"occurred_at: is before {earliest}, the earliest admitted"
     return None
 
 

@@ -20,7 +20,7 @@ class VatRule(StrEnum):
 
 NOTES: dict[VatRule, str] = {
     VatRule.DOMESTIC: "",
-    VatRule.REVERSE_CHARGE: "Reverse charge: VAT is owed by the recipient (Article 196, Directive 2006/112/EC).",
+    VatRule.REVERSE_CHARGE: "Reverse charge: VAT owed by the recipient (Article 196, Directive 2006/112/EC).",
     VatRule.EU_CONSUMER: "VAT of the recipient's country (Article 58, Directive 2006/112/EC).",
     VatRule.OUTSIDE_EU: "Not taxable in the EU (Articles 44 and 59, Directive 2006/112/EC).",
 }
