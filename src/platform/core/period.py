@@ -8,6 +8,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 QUARTER_HOUR = timedelta(minutes=15)
+INSTANT = timedelta(microseconds=1)
+"""The smallest step between instants, here and in PostgreSQL."""
 
 
 class Month(msgspec.Struct, frozen=True, order=True):
@@ -60,8 +62,14 @@ def month_of_day(day: date) -> Month:
 
 
 def local_day(instant: datetime, time_zone: str) -> date:
-    """The calendar day of an instant in a time zone."""
-    return instant.astimezone(ZoneInfo(time_zone)).date()
+    """The local day that an instant lies in: the last one that has begun.
+
+    That is the date on the clock, except where a clock is set back over midnight (in St. John's at 00:01
+    until 2011): the new day has begun, and what the clock shows twice of the old one belongs to the new.
+    """
+    shown = instant.astimezone(ZoneInfo(time_zone)).date()
+    following = shown + timedelta(days=1)
+    return following if instant >= day_start(following, time_zone) else shown
 
 
 def month_of(instant: datetime, time_zone: str) -> Month:
@@ -82,11 +90,14 @@ def is_over(day: date, now: datetime, time_zone: str) -> bool:
 def days_of_quarter_hours(quarter_hours: Iterable[datetime], time_zone: str) -> list[date]:
     """The local days that quarter hours lie in, in order.
 
-    Every offset that a time zone has had since 1972 is a multiple of fifteen minutes, so no quarter hour
-    lies in two days.
+    Today's offsets are multiples of fifteen minutes, but some old ones were not (Kiritimati had -10:40 until
+    1979): there, one quarter hour lies in two days.
     """
-    zone = ZoneInfo(time_zone)
-    return sorted({instant.astimezone(zone).date() for instant in quarter_hours})
+    found: set[date] = set()
+    for start in quarter_hours:
+        found.add(local_day(start, time_zone))
+        found.add(local_day(start + QUARTER_HOUR - INSTANT, time_zone))
+    return sorted(found)
 
 
 class Span(msgspec.Struct, frozen=True):
