@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -49,9 +49,9 @@ class Month(msgspec.Struct, frozen=True, order=True):
 
 
 def parse_month(text: str) -> Month:
-    """The month written as YYYY-MM; raises ValueError otherwise."""
-    found = re.fullmatch(r"(\d{4})-(0[1-9]|1[0-2])", text)
-    if not found or int(found[1]) < 1:
+    """The month written as YYYY-MM, of a year with neighbours (0002 to 9998); raises ValueError otherwise."""
+    found = re.fullmatch(r"([0-9]{4})-(0[1-9]|1[0-2])", text)
+    if not found or not MINYEAR < int(found[1]) < MAXYEAR:
         raise ValueError(f"{text!r} is not a month in the form YYYY-MM")
     return Month(int(found[1]), int(found[2]))
 
