@@ -3,9 +3,12 @@
 import re
 from collections.abc import Iterable, Sequence
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
+
+from core.errors import InvalidInput
 
 QUARTER_HOUR = timedelta(minutes=15)
 INSTANT = timedelta(microseconds=1)
@@ -59,6 +62,27 @@ def parse_month(text: str) -> Month:
 def month_of_day(day: date) -> Month:
     """The month that a day lies in."""
     return Month(day.year, day.month)
+
+
+def is_time_zone(name: str) -> bool:
+    """Whether a text names a time zone of the IANA database."""
+    return name in _time_zones()
+
+
+def require_time_zone(name: str) -> None:
+    """Refuse a text that names no time zone: raises InvalidInput."""
+    if not is_time_zone(name):
+        raise InvalidInput(errors=[{"field": "time_zone", "detail": "is not an IANA time zone"}])
+
+
+@cache
+def _time_zones() -> frozenset[str]:
+    """The names that ZoneInfo may be asked for; any other text would be looked up as a path.
+
+    The database is part of the installation, like Unicode's; it is searched once, since that opens hundreds
+    of files. `localtime` is whatever the machine has been set to, `Factory` a placeholder.
+    """
+    return frozenset(available_timezones() - {"localtime", "Factory"})
 
 
 def local_day(instant: datetime, time_zone: str) -> date:
