@@ -10,7 +10,8 @@ import msgspec
 
 from core.errors import TenantGone, TenantNotWritable, TransitionRefused
 
-SLUG_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$"
+SLUG_PATTERN = r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$(?!\n)"
+"""Python's `$` also matches before a last line feed, and `\\Z` means nothing to readers of the OpenAPI."""
 
 Slug = Annotated[
     str,
