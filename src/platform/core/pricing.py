@@ -13,7 +13,7 @@ from core.money import EXACT, decimals, to_micros
 from core.resource import Resource
 
 UNIT_PRICE_DECIMALS = 12
-UNIT_PRICE_LIMIT = Decimal(10) ** 6
+UNIT_PRICE_DIGITS = 6
 MAX_UNIT_PRICE_CHARACTERS = 30
 
 UnitPrice = Annotated[
@@ -69,10 +69,10 @@ def unit_price_objection(unit_price: Decimal) -> str | None:
     """What is wrong with a price that an operator sets, or None."""
     if not unit_price.is_finite() or unit_price < 0:
         return "must be a finite number, not negative"
-    if unit_price >= UNIT_PRICE_LIMIT or len(str(unit_price)) > MAX_UNIT_PRICE_CHARACTERS:
-        return "must be below 10^6"
-    if decimals(unit_price) > UNIT_PRICE_DECIMALS:
-        return "must have at most 12 decimals"
+    if unit_price.adjusted() >= UNIT_PRICE_DIGITS:
+        return f"must be below 10^{UNIT_PRICE_DIGITS}"
+    if len(str(unit_price)) > MAX_UNIT_PRICE_CHARACTERS or decimals(unit_price) > UNIT_PRICE_DECIMALS:
+        return f"must have at most {UNIT_PRICE_DECIMALS} decimals"
     return None
 
 

@@ -16,7 +16,8 @@ MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_ATTRIBUTES_BYTES = 4_096
 MAX_ATTRIBUTES = 64
 QUANTITY_DECIMALS = 12
-QUANTITY_LIMIT = Decimal(10) ** 15
+QUANTITY_DIGITS = 15
+"""Before the point; a zero may not have more either, since PostgreSQL cannot read 0E+999999999999."""
 MAX_QUANTITY_CHARACTERS = 40
 MAX_AHEAD = timedelta(minutes=5)
 MAX_BEHIND = timedelta(days=35)
@@ -136,8 +137,8 @@ def _quantity_objection(quantity: Decimal) -> str | None:
         return "quantity: must be a finite number"
     if quantity.is_signed() and quantity != 0:
         return "quantity: must not be negative"
-    if quantity >= QUANTITY_LIMIT:
-        return "quantity: must be below 10^15"
+    if quantity.adjusted() >= QUANTITY_DIGITS:
+        return f"quantity: must be below 10^{QUANTITY_DIGITS}"
     # The length first: taking a number of a million digits apart would cost more than it is worth.
     if len(str(quantity)) > MAX_QUANTITY_CHARACTERS or decimals(quantity) > QUANTITY_DECIMALS:
         return "quantity: must have at most 12 decimals"
