@@ -170,16 +170,17 @@ _event_decoder = msgspec.json.Decoder(UsageEvent)
 _cloud_event_decoder = msgspec.json.Decoder(CloudEvent)
 _values_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no JSON, for JSON of other types, and for thousands of brackets."""
+
 
 def _decode(body: bytes, *, cloud_events: bool) -> tuple[list[tuple[int, UsageEvent]], list[Rejection]]:
     """Decode the whole batch at once; only a batch with a fault, or of CloudEvents, is taken apart."""
     if not cloud_events:
         try:
             events = _events_decoder.decode(body)
-        except msgspec.ValidationError:
-            pass  # some event is at fault: find out which
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise MalformedBody(detail=str(error)) from error
+        except UNREADABLE:
+            pass  # find out which event is at fault, or whether this is no JSON at all
         else:
             _require_size(events)
             return list(enumerate(events)), []
@@ -192,8 +193,8 @@ def _values(body: bytes) -> list[msgspec.Raw]:
     except msgspec.ValidationError as error:
         problem = {"field": "$", "detail": "must be an array of events"}
         raise InvalidInput(errors=[problem]) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedBody(detail=str(error)) from error
+    except UNREADABLE as error:
+        raise MalformedBody(detail=_detail(error)) from error
     _require_size(values)
     return values
 
@@ -216,7 +217,7 @@ def _decode_one_by_one(
                 if cloud_events
                 else _event_decoder.decode(value)
             )
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             rejected.append(Rejection(index, _detail(error)))
         else:
             decoded.append((index, event))
@@ -236,6 +237,8 @@ def _from_cloud_event(event: CloudEvent) -> UsageEvent:
 
 def _detail(error: Exception) -> str:
     """msgspec says `Expected … - at `$.quantity``; the field comes first, as in our own objections."""
+    if isinstance(error, RecursionError):
+        return "is nested too deeply"
     text, _, place = str(error).partition(" - at ")
     field = place.strip("`").removeprefix("$").removeprefix(".")
     return f"{field}: {text}" if field else text
