@@ -15,6 +15,8 @@ MAX_EVENTS = 10_000
 MAX_BODY_BYTES = 8 * 1024 * 1024
 MAX_ATTRIBUTES_BYTES = 4_096
 MAX_ATTRIBUTES = 64
+MAX_ATTRIBUTES_DEPTH = 16
+"""What could just be read would be too deep for those who write it out again on a deeper stack."""
 QUANTITY_DECIMALS = 12
 QUANTITY_DIGITS = 15
 """Before the point; a zero may not have more either, since PostgreSQL cannot read 0E+999999999999."""
@@ -50,7 +52,7 @@ class UsageEvent(msgspec.Struct, frozen=True):
     ]
     attributes: Annotated[
         dict[str, Any] | None,
-        msgspec.Meta(description="Anything to remember with it: up to 64 keys, 4,096 bytes."),
+        msgspec.Meta(description="Anything to remember with it: up to 64 keys, 16 levels, 4,096 bytes."),
     ] = None
 
 
@@ -157,12 +159,24 @@ def _time_objection(occurred_at: datetime, allowed: Window) -> str | None:
 def _attributes_objection(attributes: dict[str, Any]) -> str | None:
     if len(attributes) > MAX_ATTRIBUTES:
         return f"attributes: must have at most {MAX_ATTRIBUTES} keys"
+    if _is_nested_deeper(attributes, MAX_ATTRIBUTES_DEPTH):
+        return f"attributes: must have at most {MAX_ATTRIBUTES_DEPTH} levels"
     encoded = msgspec.json.encode(attributes)
     if len(encoded) > MAX_ATTRIBUTES_BYTES:
         return f"attributes: must have at most {MAX_ATTRIBUTES_BYTES} bytes"
     if b"\\u0000" in encoded:  # PostgreSQL's jsonb has no NUL
         return "attributes: must not contain NUL characters"
     return None
+
+
+def _is_nested_deeper(outermost: dict[str, Any] | list[Any], levels: int) -> bool:
+    level: list[dict[str, Any] | list[Any]] = [outermost]
+    for _ in range(levels):
+        values = (
+            value for outer in level for value in (outer.values() if isinstance(outer, dict) else outer)
+        )
+        level = [value for value in values if isinstance(value, (dict, list))]
+    return bool(level)
 
 
 _events_decoder = msgspec.json.Decoder(list[UsageEvent])
