@@ -164,7 +164,7 @@ def _attributes_objection(attributes: dict[str, Any]) -> str | None:
     encoded = msgspec.json.encode(attributes)
     if len(encoded) > MAX_ATTRIBUTES_BYTES:
         return f"attributes: must have at most {MAX_ATTRIBUTES_BYTES} bytes"
-    if b"\\u0000" in encoded:  # PostgreSQL's jsonb has no NUL
+    if b"\\u0000" in encoded.replace(rb"\\", b""):  # PostgreSQL's jsonb has no NUL
         return "attributes: must not contain NUL characters"
     return None
 
