@@ -26,7 +26,8 @@ MAX_BEHIND = timedelta(days=35)
 OLDEST = datetime(1972, 1, 1, tzinfo=UTC)
 """Nothing is metered before UTC had leap seconds; also bounds what a back-fill may send."""
 
-EventText = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"\A[^\x00-\x1f\x7f]+\Z")]
+# `$(?!\n)` is the end in Python as in OpenAPI, whose regular expressions know no `\A` and `\Z`.
+EventText = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$(?!\n)")]
 
 
 class UsageEvent(msgspec.Struct, frozen=True):
@@ -59,10 +60,10 @@ class UsageEvent(msgspec.Struct, frozen=True):
 class CloudEvent(msgspec.Struct, frozen=True):
     """The same measurement in CloudEvents 1.0: `type` is `usage.<resource>`, `data` has the quantity."""
 
-    specversion: Annotated[str, msgspec.Meta(pattern=r"\A1\.0\Z")]
+    specversion: Annotated[str, msgspec.Meta(pattern=r"^1\.0$(?!\n)")]
     id: EventText
     source: EventText
-    type: Annotated[str, msgspec.Meta(pattern=r"\Ausage\.(" + "|".join(Resource) + r")\Z")]
+    type: Annotated[str, msgspec.Meta(pattern=r"^usage\.(" + "|".join(Resource) + r")$(?!\n)")]
     time: Annotated[datetime, msgspec.Meta(tz=True)]
     data: "CloudEventData"
 
