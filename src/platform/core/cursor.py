@@ -1,7 +1,7 @@
 """Keyset cursors: the key of the last item of a page, as an opaque text."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import msgspec
@@ -11,7 +11,7 @@ from core.errors import InvalidInput
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 1_000
 
-Key = TypeVar("Key")
+Key = TypeVar("Key", bound=tuple[Any, ...])
 
 
 def encode_cursor(key: tuple[Any, ...]) -> str:
@@ -23,6 +23,19 @@ def decode_cursor(cursor: str, key_type: type[Key]) -> Key:
     """The key in a cursor; raises InvalidInput for a text that is none."""
     try:
         decoded = urlsafe_b64decode(cursor.encode() + b"=" * (-len(cursor) % 4))
-        return msgspec.json.decode(decoded, type=key_type)
-    except (Base64Error, ValueError, msgspec.DecodeError) as error:
+        key: Key = msgspec.json.decode(decoded, type=key_type)
+        _require_storable(key)
+    except (ValueError, OverflowError) as error:  # base64 and msgspec raise ValueErrors, too
         raise InvalidInput(errors=[{"field": "cursor", "detail": "is not a cursor of this list"}]) from error
+    return key
+
+
+def _require_storable(key: tuple[Any, ...]) -> None:
+    """Refuse parts that no key in PostgreSQL has: raises ValueError, OverflowError."""
+    for part in key:
+        if isinstance(part, str) and "\x00" in part:
+            raise ValueError("a text with NUL")
+        if isinstance(part, datetime):
+            if part.tzinfo is None:
+                raise ValueError("a time without an offset")
+            part.astimezone(UTC)  # overflows before year 1 and after year 9999
