@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from core.money import EXACT, to_cents, total
+from core.money import EXACT, Money, to_cents, total
 from core.period import Month
 from core.pricing import RateCard, cost, price_in_force
 from core.resource import Resource
@@ -29,8 +29,7 @@ class CostRecord(msgspec.Struct, frozen=True):
     quantity: Decimal
     unit_price: Decimal
     price_id: UUID
-    currency: str
-    amount: Decimal
+    cost: Money
 
 
 class ResourceCost(msgspec.Struct, frozen=True):
@@ -39,15 +38,14 @@ class ResourceCost(msgspec.Struct, frozen=True):
     resource: Resource
     unit: str
     quantity: Decimal
-    amount: Decimal
+    cost: Money
 
 
 class CurrentCosts(msgspec.Struct, frozen=True):
-    """What a month has cost so far; the amount is rounded to cents once, the resources are exact."""
+    """What a month has cost so far; the total is rounded to cents once, the resources are exact."""
 
     month: str
-    currency: str
-    amount: Decimal
+    total: Money
     resources: list[ResourceCost]
     up_to: date | None
 
@@ -56,9 +54,8 @@ class Projection(msgspec.Struct, frozen=True):
     """What a month will have cost at its end, at the average of its complete days."""
 
     month: str
-    currency: str
-    so_far: Decimal
-    projected: Decimal
+    so_far: Money
+    projected: Money
     complete_days: int
     days_in_month: int
 
@@ -76,8 +73,7 @@ def _cost_record(item: DailyUsage, card: RateCard) -> CostRecord:
         quantity=item.quantity,
         unit_price=price.unit_price,
         price_id=price.id,
-        currency=price.currency,
-        amount=cost(item.quantity, price.unit_price),
+        cost=Money(cost(item.quantity, price.unit_price), price.currency),
     )
 
 
@@ -85,8 +81,8 @@ def total_so_far(
     resources: Sequence[ResourceCost], *, month: Month, currency: str, up_to: date | None
 ) -> CurrentCosts:
     """The month's cost from its resources' costs."""
-    amount = total(item.amount for item in resources)
-    return CurrentCosts(str(month), currency, to_cents(amount), list(resources), up_to)
+    amount = to_cents(total(item.cost.amount for item in resources))
+    return CurrentCosts(str(month), Money(amount, currency), list(resources), up_to)
 
 
 def projection(
@@ -107,4 +103,10 @@ def projection(
     projected = so_far
     if days_to_come >= 0:
         projected = total([spent, of_today, EXACT.multiply(average, Decimal(days_to_come))])
-    return Projection(str(month), currency, to_cents(so_far), to_cents(projected), complete_days, month.days)
+    return Projection(
+        month=str(month),
+        so_far=Money(to_cents(so_far), currency),
+        projected=Money(to_cents(projected), currency),
+        complete_days=complete_days,
+        days_in_month=month.days,
+    )

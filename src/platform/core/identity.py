@@ -8,10 +8,11 @@ from core.permission import PLATFORM_ROLES, Permission, Role, is_permitted
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """An authenticated account; `tenant_id` is None for the platform's own."""
+    """An authenticated account; `tenant_id` and `tenant_slug` are None for the platform's own."""
 
     user_id: UUID
     tenant_id: UUID | None
+    tenant_slug: str | None
     role: Role
     jti: str
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from core.errors import PeriodNotOver
-from core.money import to_cents, total
+from core.money import Money, to_cents, total
 from core.period import Month, is_over
 from core.resource import UNITS, Resource
 from core.vat import vat_amount, vat_treatment
@@ -53,7 +53,7 @@ class InvoiceLine(msgspec.Struct, frozen=True):
     quantity: Decimal
     unit: str
     unit_price: Decimal
-    amount: Decimal
+    amount: Money
 
 
 class InvoiceContent(msgspec.Struct, frozen=True):
@@ -64,11 +64,11 @@ class InvoiceContent(msgspec.Struct, frozen=True):
     seller: Party
     buyer: Party
     lines: list[InvoiceLine]
-    net: Decimal
+    net: Money
     vat_rule: str
     vat_rate: Decimal
-    vat: Decimal
-    total: Decimal
+    vat: Money
+    total: Money
     note: str
 
 
@@ -99,7 +99,7 @@ def draft(
     lines = [
         _line(position, item, month) for position, item in enumerate(sorted(unbilled, key=_order), start=1)
     ]
-    net = total(line.amount for line in lines)
+    net = total(line.amount.amount for line in lines)
     treatment = vat_treatment(
         seller_country=seller.country, buyer_country=buyer.country, buyer_vat_id=buyer.vat_id
     )
@@ -110,11 +110,11 @@ def draft(
         seller=seller,
         buyer=buyer,
         lines=lines,
-        net=to_cents(net),
+        net=Money(to_cents(net), currency),
         vat_rule=treatment.rule,
         vat_rate=treatment.rate,
-        vat=vat,
-        total=to_cents(net + vat),
+        vat=Money(vat, currency),
+        total=Money(total([to_cents(net), vat]), currency),
         note=treatment.note,
     )
 
@@ -128,7 +128,7 @@ def _order(item: Unbilled) -> tuple[str, Resource, Decimal]:
     return item.month, item.resource, item.unit_price
 
 
-def _line(position: int, item: Unbilled, month: Month) -> InvoiceLine:
+def _line(position: int, item: Unbilled, month: Month, currency: str) -> InvoiceLine:
     late = "" if item.month == str(month) else f", late usage of {item.month}"
     return InvoiceLine(
         position=position,
@@ -137,5 +137,5 @@ def _line(position: int, item: Unbilled, month: Month) -> InvoiceLine:
         quantity=item.quantity,
         unit=UNITS[item.resource],
         unit_price=item.unit_price,
-        amount=to_cents(item.amount),
+        amount=Money(to_cents(item.amount), currency),
     )

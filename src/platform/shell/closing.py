@@ -98,7 +98,7 @@ async def _write(session: TenantSession, daily: pl.DataFrame, card: RateCard, no
     usage = [DailyUsage(day, Resource(resource), quantity) for day, resource, quantity, _ in daily.rows()]
     records = cost_records(usage, card)
     figures = [
-        {**msgspec.structs.asdict(record), "events": events}
+        {**msgspec.structs.asdict(record), **msgspec.structs.asdict(record.cost), "events": events}
         for record, events in zip(records, daily["events"], strict=True)
     ]
     await session.connection.execute(SQL["write_daily_usage"], _json(figures), now)

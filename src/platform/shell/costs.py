@@ -1,11 +1,13 @@
 """Reading what a tenant's usage costs."""
 
 from datetime import date
-from decimal import Decimal
+from typing import Any
 
+import asyncpg
 import msgspec
 
 from core.costing import CostRecord, CurrentCosts, Projection, ResourceCost, projection, total_so_far
+from core.money import Money
 from core.period import Month
 from core.resource import UNITS, Resource
 from shell.queries import SQL
@@ -27,15 +29,16 @@ async def page(
     rows = await session.connection.fetch(
         SQL["list_costs"], first, last, resource, *(after or (None, None)), limit + 1
     )
-    return [msgspec.convert(dict(row), CostRecord) for row in rows]
+    return [_cost_record(dict(row)) for row in rows]
 
 
 async def of_month(session: TenantSession, month: Month) -> CurrentCosts:
     """What a month has cost so far, by resource."""
     rows = await session.connection.fetch(SQL["month_costs"], month.first_day, month.last_day)
-    resources = [_resource_cost(row["resource"], row["quantity"], row["amount"]) for row in rows]
+    currency = session.tenant.currency
+    resources = [_resource_cost(row, currency) for row in rows]
     up_to = max((row["up_to"] for row in rows), default=None)
-    return total_so_far(resources, month=month, currency=session.tenant.currency, up_to=up_to)
+    return total_so_far(resources, month=month, currency=currency, up_to=up_to)
 
 
 async def projected(session: TenantSession, month: Month, today: date) -> Projection:
@@ -45,6 +48,11 @@ async def projected(session: TenantSession, month: Month, today: date) -> Projec
     return projection(amounts, month=month, today=today, currency=session.tenant.currency)
 
 
-def _resource_cost(name: str, quantity: Decimal, amount: Decimal) -> ResourceCost:
-    resource = Resource(name)
-    return ResourceCost(resource, UNITS[resource], quantity, amount)
+def _cost_record(row: dict[str, Any]) -> CostRecord:
+    row["cost"] = Money(row["amount"], row["currency"])
+    return msgspec.convert(row, CostRecord)
+
+
+def _resource_cost(row: asyncpg.Record, currency: str) -> ResourceCost:
+    resource = Resource(row["resource"])
+    return ResourceCost(resource, UNITS[resource], row["quantity"], Money(row["amount"], currency))

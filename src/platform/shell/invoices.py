@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,13 +13,13 @@ from core.invoicing import (
     PAYMENT_TERM,
     Invoice,
     InvoiceContent,
-    InvoiceLine,
     InvoiceState,
     Party,
     Unbilled,
     draft,
     invoice_number,
 )
+from core.money import Money
 from core.period import Month, local_day
 from shell.queries import SQL
 from shell.session import TenantSession
@@ -37,9 +36,9 @@ class InvoiceSummary(msgspec.Struct, frozen=True):
     state: InvoiceState
     number: str | None
     currency: str
-    net: Decimal
-    vat: Decimal
-    total: Decimal
+    net: Money
+    vat: Money
+    total: Money
     created_at: datetime
     issued_at: datetime | None
     due_on: date | None
@@ -104,7 +103,7 @@ async def page(session: TenantSession, *, after: InvoiceKey | None, limit: int) 
         month, invoice_id = after
         earlier = (Invoices.month == month) & (Invoices.id < invoice_id)
         query = query.where((Invoices.month < month) | earlier)
-    return [msgspec.convert(row, InvoiceSummary) for row in await query.limit(limit + 1)]
+    return [msgspec.convert(_with_money(row), InvoiceSummary) for row in await query.limit(limit + 1)]
 
 
 async def get(session: TenantSession, invoice_id: UUID) -> Invoice:
@@ -115,8 +114,13 @@ async def get(session: TenantSession, invoice_id: UUID) -> Invoice:
     lines = await session.connection.fetch(SQL["invoice_lines"], invoice_id)
     row["seller"] = msgspec.json.decode(row["seller"])
     row["buyer"] = msgspec.json.decode(row["buyer"])
-    row["lines"] = [dict(line) for line in lines]
-    return msgspec.convert(row, Invoice)
+    currency = row["currency"]
+    row["lines"] = [{**line, "amount": Money(line["amount"], currency)} for line in lines]
+    return msgspec.convert(_with_money(row), Invoice)
+
+
+def _with_money(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {name: Money(row[name], row["currency"]) for name in ("net", "vat", "total")}
 
 
 def _content(
@@ -136,12 +140,13 @@ async def _insert(session: TenantSession, content: InvoiceContent, now: datetime
     invoice_id = uuid4()
     await session.connection.execute(
         SQL["insert_draft"],
-        invoice_id, content.month, content.currency, _json(content.seller), _json(content.buyer), content.net,
-        content.vat_rule, content.vat_rate, content.vat, content.total, content.note, now,
+        invoice_id, content.month, content.currency, _json(content.seller), _json(content.buyer), content.net.amount,
+        content.vat_rule, content.vat_rate, content.vat.amount, content.total.amount, content.note, now,
     )  # fmt: skip
-    await session.connection.execute(SQL["insert_lines"], invoice_id, _json(content.lines))
+    lines = [{**msgspec.structs.asdict(line), "amount": line.amount.amount} for line in content.lines]
+    await session.connection.execute(SQL["insert_lines"], invoice_id, _json(lines))
     return invoice_id
 
 
-def _json(value: Party | list[InvoiceLine]) -> str:
+def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()

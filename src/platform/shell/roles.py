@@ -1,7 +1,5 @@
 """The database roles that the platform needs: made once, by an administrator of the server."""
 
-from urllib.parse import quote, urlsplit, urlunsplit
-
 import asyncpg
 import msgspec
 
@@ -45,13 +43,6 @@ async def make_roles(admin_url: str, passwords: RolePasswords) -> None:
                 await connection.execute(statement)
     finally:
         await connection.close()
-
-
-def login_url(admin_url: str, *, role: str, password: Secret) -> str:
-    """The same server and database as `admin_url`, as another role."""
-    parts = urlsplit(admin_url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{role}:{quote(password.value, safe='')}@{host}"))
 
 
 async def _require_able(connection: asyncpg.Connection) -> None:

@@ -41,6 +41,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_processes: int = 1
     pool_size: int = 10
     statement_timeout_seconds: int = 30
+    job_statement_timeout_seconds: int = 600
     signing_key: Secret | None = None
     signing_key_file: Path | None = None
     token_issuer: str = "eu-platform"

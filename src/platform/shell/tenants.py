@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from core.errors import NotFound, SlugTaken
+from core.identity import Account
 from core.tenant import Tenant
 from shell.queries import SQL
 from shell.session import Session, tenant_of
@@ -25,9 +26,7 @@ class NewTenant(msgspec.Struct, frozen=True):
 class Founder(msgspec.Struct, frozen=True):
     """The first OWNER of a tenant to be."""
 
-    user_id: UUID
-    email: str
-    full_name: str
+    account: Account
     password_hash: str
 
 
@@ -41,9 +40,10 @@ async def insert(session: Session, new: NewTenant, founder: Founder | None) -> T
         raise SlugTaken(slug=new.slug)
     tenant = tenant_of(row)
     if founder is not None:
+        owner = founder.account
         await session.connection.execute(
             SQL["insert_pending_founder"],
-            tenant.id, founder.user_id, founder.email, founder.full_name, founder.password_hash,
+            tenant.id, owner.id, owner.email, owner.full_name, founder.password_hash,
         )  # fmt: skip
     return tenant
 

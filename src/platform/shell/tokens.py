@@ -12,6 +12,7 @@ from joserfc.errors import JoseError
 from core.errors import NotAuthenticated
 from core.identity import Account, Identity
 from core.permission import PLATFORM_ROLES, Role
+from core.tenant import Tenant
 from shell.keys import SigningKeys
 from shell.settings import Settings
 
@@ -28,6 +29,7 @@ class Claims(msgspec.Struct, frozen=True):
     aud: str
     sub: UUID
     tenant_id: UUID | None
+    tenant: str | None
     role: Role
     email: str
     jti: str
@@ -45,14 +47,15 @@ class AccessTokens:
         self._settings = settings
         self._verified: OrderedDict[str, Claims] = OrderedDict()
 
-    def issue(self, account: Account, tenant_id: UUID | None, now: datetime) -> str:
-        """A token for an account, valid from now for as long as the settings say."""
+    def issue(self, account: Account, tenant: Tenant | None, now: datetime) -> str:
+        """A token for an account of a tenant, or of the platform, valid for as long as the settings say."""
         issued = int(now.timestamp())
         claims = {
             "iss": self._settings.token_issuer,
             "aud": self._settings.token_audience,
             "sub": str(account.id),
-            "tenant_id": None if tenant_id is None else str(tenant_id),
+            "tenant_id": None if tenant is None else str(tenant.id),
+            "tenant": None if tenant is None else tenant.slug,
             "role": account.role.value,
             "email": account.email,
             "jti": secrets.token_urlsafe(16),
@@ -69,7 +72,7 @@ class AccessTokens:
             claims = self._checked(token)
             self._remember(token, claims)
         _require_current(claims, now)
-        return Identity(claims.sub, claims.tenant_id, claims.role, claims.jti)
+        return Identity(claims.sub, claims.tenant_id, claims.tenant, claims.role, claims.jti)
 
     def _checked(self, token: str) -> Claims:
         """The claims of a token with a good signature by a known key."""
@@ -116,6 +119,12 @@ class RefreshToken(msgspec.Struct, frozen=True):
         return "RefreshToken(***)"
 
 
-def new_refresh_token(now: datetime, lifetime: timedelta) -> RefreshToken:
-    """256 random bits."""
-    return RefreshToken("eur_" + secrets.token_urlsafe(32), now + lifetime)
+def new_refresh_token(slug: str, now: datetime, lifetime: timedelta) -> RefreshToken:
+    """256 random bits, and the slug of the tenant in whose schema their hash is kept."""
+    return RefreshToken(f"eur_{slug}_{secrets.token_urlsafe(32)}", now + lifetime)
+
+
+def slug_in_refresh_token(text: str) -> str:
+    """The slug that a refresh token names; an empty text where it has not the form of one."""
+    prefix, _, rest = text.partition("_")
+    return rest.partition("_")[0] if prefix == "eur" else ""

@@ -64,14 +64,12 @@ INSERT INTO public.prices (id, tenant_id, resource, unit_price, effective_from, 
     ('019a0000-0000-7000-8000-000000000004', NULL, 'network',   0.001,  '1972-01-01', '2026-01-01T00:00:00Z'),
     ('019a0000-0000-7000-8000-000000000005', NULL, 'api_calls', 0.0001, '1972-01-01', '2026-01-01T00:00:00Z');
 
--- The answer to a POST with an Idempotency-Key, so that a repeated one is answered alike.
+-- What the first POST with an Idempotency-Key made, so that a repeated one makes nothing.
 CREATE TABLE public.idempotency_keys (
     caller       text NOT NULL,
     key          text NOT NULL,
     request_hash bytea NOT NULL,
-    status       integer,
-    body         bytea,
-    location     text,
+    result       text,
     created_at   timestamptz NOT NULL,
     PRIMARY KEY (caller, key)
 );

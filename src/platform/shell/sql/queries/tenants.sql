@@ -12,3 +12,8 @@ SELECT id, time_zone FROM public.tenants WHERE state IN ('ACTIVE', 'SUSPENDED') 
 
 -- name: tenant_counts
 SELECT state, count(*) FROM public.tenants GROUP BY state;
+
+-- name: tenants_to_invoice
+SELECT id FROM public.tenants
+WHERE state IN ('ACTIVE', 'SUSPENDED') AND ($1::text IS NULL OR slug = $1)
+ORDER BY created_at;

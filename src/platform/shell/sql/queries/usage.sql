@@ -106,11 +106,13 @@ LIMIT $8;
 SELECT * FROM usage_imports WHERE id = $1;
 
 -- name: advance_usage_import
+-- Changes no row where another import of the same file has come further than the caller knows.
 INSERT INTO usage_imports (id, file_name, rows_done, accepted, duplicates, rejected, started_at, updated_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
 ON CONFLICT (id) DO UPDATE
 SET rows_done = excluded.rows_done,
-    accepted = usage_imports.accepted + excluded.accepted,
-    duplicates = usage_imports.duplicates + excluded.duplicates,
-    rejected = usage_imports.rejected + excluded.rejected,
-    updated_at = excluded.updated_at;
+    accepted = excluded.accepted,
+    duplicates = excluded.duplicates,
+    rejected = excluded.rejected,
+    updated_at = excluded.updated_at
+WHERE usage_imports.rows_done = $8;

@@ -1,0 +1,57 @@
+"""Closing a tenant's days: aggregation, prices and anomalies."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from core.costing import CurrentCosts
+from core.job import Job, JobKind
+from core.period import month_of
+from jobs.context import WorkerContext
+from jobs.progress import Progress
+from jobs.tenant import tenant_of
+from shell import closing, costs, jobs, prices
+from shell.announce import announce
+from shell.database import retried
+from shell.measures import ANOMALIES, RESOURCE_USAGE
+from shell.queries import SQL
+from shell.session import platform_session, tenant_session
+
+
+async def close_tenant_days(context: WorkerContext, job: Job, progress: Progress) -> None:
+    """Aggregate, price and judge what is open for one tenant, in one transaction."""
+    await progress("close", 0.0)
+    await close(context, tenant_of(job))
+
+
+async def close(context: WorkerContext, tenant_id: UUID) -> None:
+    """Close a tenant's open days and count what was found."""
+    closed, month_so_far = await retried(lambda: _closed(context, tenant_id))
+    for resource in closed.new_anomalies:
+        ANOMALIES.labels(str(tenant_id), resource).inc()
+    for item in month_so_far.resources:
+        RESOURCE_USAGE.labels(str(tenant_id), item.resource).set(float(item.quantity))
+
+
+async def _closed(context: WorkerContext, tenant_id: UUID) -> tuple[closing.Closed, CurrentCosts]:
+    now = datetime.now(UTC)
+    async with platform_session(context.pool, readonly=True) as session:
+        card = await prices.card_of(session, tenant_id)
+    async with tenant_session(context.pool, tenant_id=tenant_id) as tenant_:
+        closed = await closing.close_days(tenant_, card, now)
+        return closed, await costs.of_month(tenant_, month_of(now, tenant_.tenant.time_zone))
+
+
+async def find_open_days(context: WorkerContext) -> None:
+    """Queue a job for each tenant that has events or days to close."""
+    now = datetime.now(UTC)
+    async with platform_session(context.pool, readonly=True) as session:
+        tenants = [row["id"] for row in await session.connection.fetch(SQL["tenants_to_close"])]
+    for tenant_id in tenants:
+        async with tenant_session(context.pool, tenant_id=tenant_id, readonly=True) as tenant_:
+            is_open = await closing.has_open_days(tenant_, now)
+        if is_open:
+            async with platform_session(context.pool) as session:
+                job = await jobs.enqueue(
+                    session, JobKind.CLOSE_DAYS, dedupe_key=str(tenant_id), tenant_id=tenant_id
+                )
+            await announce(context.announcer, [job.id])

@@ -1,0 +1,76 @@
+"""Running a job: take it by lease, keep the lease while it runs, and record how it ended."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import structlog
+from structlog.contextvars import bound_contextvars
+
+from core.errors import PlatformError
+from core.job import Job, JobKind
+from jobs import closing, invoicing, provisioning
+from jobs.context import WorkerContext
+from jobs.progress import Progress
+from shell import jobs as table
+from shell.database import UNAVAILABLE
+from shell.session import platform_session
+
+log = structlog.get_logger()
+
+Handler = Callable[[WorkerContext, Job, Progress], Awaitable[None]]
+
+HANDLERS: dict[JobKind, Handler] = {
+    JobKind.PROVISION_TENANT: provisioning.provision_tenant,
+    JobKind.CLOSE_DAYS: closing.close_tenant_days,
+    JobKind.INVOICE_MONTH: invoicing.invoice_tenant_month,
+}
+
+
+async def run_job(context: WorkerContext, job_id: UUID) -> None:
+    """Run a job unless it is done, not due, or in another worker's hands; a failed one is tried again later."""
+    async with platform_session(context.pool) as session:
+        job = await table.take(session, job_id, worker=context.worker, lease=context.lease)
+    if job is None:
+        return
+    tenant = None if job.tenant_id is None else str(job.tenant_id)
+    with bound_contextvars(job_id=str(job.id), kind=job.kind, tenant_id=tenant, request_id=job.request_id):
+        async with _kept_lease(context, job):
+            await _run(context, job)
+
+
+async def _run(context: WorkerContext, job: Job) -> None:
+    try:
+        await HANDLERS[job.kind](context, job, Progress(context, job.id))
+    except Exception as error:
+        # Whatever went wrong, the job must say so and be tried again. Only our own errors' messages are known
+        # to hold no data of a tenant; of others the class is enough, and the log has the rest.
+        message = str(error) if isinstance(error, PlatformError) else type(error).__name__
+        async with platform_session(context.pool) as session:
+            state = await table.fail(session, job, message, worker=context.worker)
+        log.exception("job.failed", attempt=job.attempts, state=state)
+    else:
+        async with platform_session(context.pool) as session:
+            await table.finish(session, job.id, worker=context.worker)
+        log.info("job.done", attempt=job.attempts)
+
+
+@asynccontextmanager
+async def _kept_lease(context: WorkerContext, job: Job) -> AsyncIterator[None]:
+    """Renew the lease three times per term while the body runs."""
+    renewal = asyncio.create_task(_renew(context, job))
+    try:
+        yield
+    finally:
+        renewal.cancel()
+
+
+async def _renew(context: WorkerContext, job: Job) -> None:
+    while True:
+        await asyncio.sleep(context.lease.total_seconds() / 3)
+        try:
+            async with platform_session(context.pool) as session:
+                await table.renew(session, job.id, worker=context.worker, lease=context.lease)
+        except UNAVAILABLE as error:
+            log.warning("job.lease_not_renewed", error=type(error).__name__)

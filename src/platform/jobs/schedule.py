@@ -1,0 +1,31 @@
+"""The schedule: what is looked for, and how often; each finder queues jobs that exist at most once."""
+
+from enum import StrEnum
+
+import msgspec
+
+from shell.settings import Settings
+
+
+class Finder(StrEnum):
+    """The names of the tasks that look for work."""
+
+    SWEEP_JOBS = "sweep_jobs"
+    FIND_OPEN_DAYS = "find_open_days"
+    FIND_UNBILLED_MONTHS = "find_unbilled_months"
+
+
+class Schedule(msgspec.Struct, frozen=True):
+    """A finder, and the seconds between two of its runs."""
+
+    finder: Finder
+    seconds: int
+
+
+def schedules(settings: Settings) -> tuple[Schedule, ...]:
+    """The scheduler's table."""
+    return (
+        Schedule(Finder.SWEEP_JOBS, settings.job_sweep_seconds),
+        Schedule(Finder.FIND_OPEN_DAYS, settings.close_days_seconds),
+        Schedule(Finder.FIND_UNBILLED_MONTHS, settings.invoice_scan_seconds),
+    )

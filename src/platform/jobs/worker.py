@@ -1,0 +1,83 @@
+"""The worker process: runs jobs until it is told to stop, then gives its leases back."""
+
+import asyncio
+import os
+import signal
+import socket
+from contextlib import suppress
+
+import structlog
+import uvloop
+from taskiq.acks import AcknowledgeType
+from taskiq.api import run_receiver_task
+
+from core.errors import SettingInvalid
+from jobs.broker import worker_broker
+from jobs.context import WorkerContext
+from jobs.sweep import sweep_jobs
+from shell import jobs as table
+from shell.announce import announcer
+from shell.database import open_pool
+from shell.logs import configure_logs
+from shell.session import platform_session
+from shell.settings import Secret, Settings, load_settings
+
+AT_ONCE = 4
+
+log = structlog.get_logger()
+
+
+async def work(settings: Settings) -> None:
+    """Run jobs until SIGTERM or SIGINT."""
+    redis_url = required("PLATFORM_REDIS_URL", settings.redis_url)
+    name = f"{socket.gethostname()}:{os.getpid()}"
+    pool = await open_pool(
+        required("PLATFORM_DATABASE_URL", settings.database_url).value,
+        size=settings.pool_size,
+        name="platform worker",
+        statement_timeout_seconds=settings.job_statement_timeout_seconds,
+    )
+    owner_pool = await open_pool(
+        required("PLATFORM_OWNER_DATABASE_URL", settings.owner_database_url).value,
+        size=AT_ONCE,
+        name="platform worker (owner)",
+        statement_timeout_seconds=settings.job_statement_timeout_seconds,
+    )
+    context = WorkerContext(settings, pool, owner_pool, announcer(redis_url), name)
+    log.info("worker.ready", worker=name)
+    await _listen(context, redis_url)
+    async with platform_session(pool) as session:
+        await table.give_back(session, worker=name)
+    log.info("worker.stopped", worker=name)
+    pool.terminate()
+    owner_pool.terminate()
+
+
+async def _listen(context: WorkerContext, redis_url: Secret) -> None:
+    broker = worker_broker(redis_url, context)
+    receiver = asyncio.create_task(
+        run_receiver_task(broker, max_async_tasks=AT_ONCE, ack_time=AcknowledgeType.WHEN_EXECUTED)
+    )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, receiver.cancel)
+    await sweep_jobs(context)
+    with suppress(asyncio.CancelledError):
+        await receiver
+
+
+def required(name: str, secret: Secret | None) -> Secret:
+    """A setting that this process cannot do without; raises SettingInvalid."""
+    if secret is None:
+        raise SettingInvalid(name=name, reason="is not set")
+    return secret
+
+
+def main() -> None:
+    """Entry point of `python -m jobs.worker`."""
+    settings = load_settings(os.environ)
+    configure_logs(service="worker", level=settings.log_level)
+    uvloop.run(work(settings))
+
+
+if __name__ == "__main__":
+    main()

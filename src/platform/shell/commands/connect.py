@@ -1,0 +1,103 @@
+"""What commands have in common: settings, pools on a migrated database, and errors as one sentence."""
+
+import asyncio
+import functools
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import ParamSpec
+
+import asyncpg
+import click
+import msgspec
+
+from core.errors import InvalidInput, PlatformError
+from shell.database import Pool, open_pool
+from shell.keys import ensure_key
+from shell.migrations import migrate_public
+from shell.servers import any_servers, prepare_roles
+from shell.settings import Settings, load_settings
+
+Parameters = ParamSpec("Parameters")
+
+POOL_SIZE = 4
+HOUR = 3_600
+
+data_option = click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder of the embedded servers' data; PLATFORM_DATA, or .platform, by default.",
+)
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """Settings that name running servers, and pools to the database there."""
+
+    settings: Settings
+    pool: Pool
+    owner_pool: Pool
+
+
+@asynccontextmanager
+async def connected(data: Path | None) -> AsyncIterator[Connected]:
+    """The database that settings name or that `eu-platform up` runs, else an embedded one for the body."""
+    with any_servers(load_settings(os.environ, data=data)) as located:
+        settings = await prepare_roles(located)
+        ensure_key(settings)
+        async with pools(settings) as both:
+            await migrate_public(both.owner_pool)
+            yield both
+
+
+@asynccontextmanager
+async def pools(settings: Settings) -> AsyncIterator[Connected]:
+    """Pools as the application and as the owner, for as long as the body runs."""
+    if settings.database_url is None or settings.owner_database_url is None:
+        raise TypeError("settings without servers")
+    async with (
+        await open_pool(
+            settings.database_url.value, size=POOL_SIZE, name="platform cli", statement_timeout_seconds=HOUR
+        ) as pool,
+        await open_pool(
+            settings.owner_database_url.value,
+            size=POOL_SIZE,
+            name="platform cli (owner)",
+            statement_timeout_seconds=HOUR,
+        ) as owner_pool,
+    ):
+        yield Connected(settings, pool, owner_pool)
+
+
+def command(work: Callable[Parameters, Awaitable[None]]) -> Callable[Parameters, None]:
+    """Run an asynchronous command; what a user can do something about is said in one sentence, exit code 1."""
+
+    @functools.wraps(work)
+    def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
+        with said_in_a_sentence():
+            asyncio.run(_awaited(work(*args, **kwargs)))
+
+    return run
+
+
+async def _awaited(work: Awaitable[None]) -> None:
+    await work
+
+
+class said_in_a_sentence:  # noqa: N801 -- a context manager, named as it reads
+    """Turn errors that a user can do something about into a sentence and exit code 1."""
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        """Say what went wrong, unless it is a bug."""
+        if isinstance(error, InvalidInput):
+            for problem in error.data["errors"]:
+                click.echo(f"{problem.get('field', '')}: {problem['detail']}", err=True)
+            sys.exit(1)
+        if isinstance(error, (PlatformError, asyncpg.PostgresError, ConnectionError)):
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(1)
+        return False

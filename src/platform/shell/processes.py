@@ -1,0 +1,142 @@
+"""The platform's processes: API, worker and scheduler, started, watched and stopped together."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+from core.errors import PlatformError
+from shell.metrics import FOLDER_VARIABLE
+from shell.settings import PREFIX, Secret, Settings
+
+STOP_SECONDS = 3.0
+RESTARTS = 5
+RESTART_SECONDS = 1.0
+LOG_LINES = 8
+PR_SET_PDEATHSIG = 1
+
+
+class ProcessDidNotStay(PlatformError):
+    """The {name} ended again and again; its log {log} ends with: {tail}"""  # noqa: D415 -- the log has the last word
+
+    fields = ("name", "log", "tail")
+
+
+class Program(msgspec.Struct, frozen=True):
+    """One of our processes: its name, its module, and the settings that it must not have."""
+
+    name: str
+    module: str
+    withheld: tuple[str, ...] = ()
+
+
+API = Program("api", "web.serve", withheld=("owner_database_url",))
+WORKER = Program("worker", "jobs.worker")
+SCHEDULER = Program("scheduler", "jobs.scheduler", withheld=("database_url", "owner_database_url"))
+PROGRAMS = (API, WORKER, SCHEDULER)
+
+
+def environment(program: Program, settings: Settings) -> dict[str, str]:
+    """The environment that a process runs with: ours, the settings, and none that is withheld from it."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
+    given = {
+        PREFIX + field.upper(): _text(value)
+        for field, value in msgspec.structs.asdict(settings).items()
+        if value is not None and field not in program.withheld
+    }
+    return inherited | given | {FOLDER_VARIABLE: str(settings.metrics_folder.resolve())}
+
+
+def replace_process(program: Program, settings: Settings) -> None:
+    """Become one of the processes: what `eu-platform api`, `worker` and `scheduler` do."""
+    settings.metrics_folder.mkdir(parents=True, exist_ok=True)
+    os.execve(sys.executable, _command(program), environment(program, settings))  # noqa: S606 -- our own module
+
+
+class Supervisor:
+    """Starts the three processes, starts one again that ends, and stops them together."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Begin with empty counters: those of processes that are gone would be added up for ever."""
+        self._settings = settings
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        self._restarts: dict[str, int] = {}
+        settings.metrics_folder.mkdir(parents=True, exist_ok=True)
+        for file in settings.metrics_folder.glob("*.db"):
+            file.unlink()
+
+    def start(self) -> None:
+        """Start all processes."""
+        for program in PROGRAMS:
+            self._start(program)
+
+    def check(self) -> None:
+        """Start again what has ended; raises ProcessDidNotStay for one that keeps ending."""
+        for program in PROGRAMS:
+            if self._running[program.name].poll() is None:
+                continue
+            self._restarts[program.name] = self._restarts.get(program.name, 0) + 1
+            if self._restarts[program.name] > RESTARTS:
+                log = self.log_of(program)
+                raise ProcessDidNotStay(name=program.name, log=log, tail=_tail(log))
+            time.sleep(RESTART_SECONDS)
+            self._start(program)
+
+    def stop(self) -> None:
+        """Ask all to stop, the API first, and end those that do not within three seconds."""
+        for process in self._running.values():
+            process.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in self._running.values():
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def log_of(self, program: Program) -> Path:
+        """Where a process writes its log."""
+        return self._settings.data / "logs" / f"{program.name}.log"
+
+    def pid_of(self, program: Program) -> int:
+        """The process's id."""
+        return self._running[program.name].pid
+
+    def _start(self, program: Program) -> None:
+        log = self.log_of(program)
+        log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            self._running[program.name] = subprocess.Popen(  # noqa: S603 -- our own module
+                _command(program),
+                env=environment(program, self._settings),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops the others in order
+                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 -- one thread
+            )
+
+
+def _command(program: Program) -> list[str]:
+    return [sys.executable, "-m", program.module]
+
+
+def _die_with_parent() -> None:
+    """Ask the kernel to stop this process when the supervisor dies, even by SIGKILL."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _text(value: object) -> str:
+    if isinstance(value, Secret):
+        return value.value
+    return str(value.resolve()) if isinstance(value, Path) else str(value)
+
+
+def _tail(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    return "\n".join(lines[-LOG_LINES:])

@@ -1,0 +1,99 @@
+"""What machines ask the process itself: is it well, what has it measured, which keys verify its tokens."""
+
+import time
+
+import msgspec
+from litestar import MediaType, Response, Router, get
+from litestar.di import NamedDependency
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from core.tenant import TenantState
+from shell.database import UNAVAILABLE
+from shell.measures import TENANTS, exposition
+from shell.queries import SQL
+from shell.session import platform_session
+from web.services import Services
+
+METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+KEYS_MAX_AGE = 300
+
+
+class Health(msgspec.Struct, frozen=True):
+    """`ok`, `degraded` (Redis is away: jobs wait, all else goes on) or `unavailable`, and each part's state."""
+
+    status: str
+    checks: dict[str, str]
+    duration_ms: float
+
+
+@get("/health/live", operation_id="getLiveness", summary="Is the process alive")
+async def live() -> dict[str, str]:
+    """Answers as long as the event loop turns."""
+    return {"status": "ok"}
+
+
+@get("/health/ready", operation_id="getReadiness", summary="Can the process serve requests")
+async def ready(services: NamedDependency[Services]) -> Response[Health]:
+    """200 where the database answers, else 503."""
+    return await _health(services)
+
+
+@get("/health", operation_id="getHealth", summary="How is everything")
+async def health(services: NamedDependency[Services]) -> Response[Health]:
+    """The state of each part."""
+    return await _health(services)
+
+
+@get("/metrics", operation_id="getMetrics", summary="Prometheus metrics", media_type=MediaType.TEXT)
+async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
+    """All processes' metrics, added up."""
+    async with platform_session(services.pool, readonly=True) as session:
+        rows = await session.connection.fetch(SQL["tenant_counts"])
+    counts = {row["state"]: row["count"] for row in rows}
+    for state in TenantState:
+        TENANTS.labels(state).set(counts.get(state, 0))
+    return Response(exposition(), headers={"Content-Type": METRICS_MEDIA_TYPE})
+
+
+@get("/.well-known/jwks.json", operation_id="getKeys", summary="Keys that verify access tokens")
+async def jwks(services: NamedDependency[Services]) -> Response[dict[str, object]]:
+    """The public keys as a JWK set (RFC 7517)."""
+    headers = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE}"}
+    return Response(services.keys.public(), headers=headers)
+
+
+async def _health(services: Services) -> Response[Health]:
+    started = time.perf_counter()
+    checks = {"database": await _database(services), "redis": await _redis(services)}
+    status = "ok" if checks["redis"] == "ok" else "degraded"
+    if checks["database"] != "ok":
+        status = "unavailable"
+    milliseconds = round((time.perf_counter() - started) * 1000, 1)
+    return Response(
+        Health(status, checks, milliseconds), status_code=503 if status == "unavailable" else 200
+    )
+
+
+async def _database(services: Services) -> str:
+    try:
+        async with platform_session(services.pool, readonly=True) as session:
+            await session.connection.fetchval("SELECT 1")
+    except UNAVAILABLE:
+        return "unavailable"
+    return "ok"
+
+
+async def _redis(services: Services) -> str:
+    redis_url = services.settings.redis_url
+    if redis_url is None:
+        return "unavailable"
+    try:
+        async with Redis.from_url(redis_url.value, socket_timeout=1, socket_connect_timeout=1) as redis:
+            await redis.ping()
+    except (RedisError, OSError):
+        return "unavailable"
+    return "ok"
+
+
+operations_router = Router("/", route_handlers=[live, ready, health, metrics, jwks], tags=["Operations"])

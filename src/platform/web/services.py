@@ -1,0 +1,49 @@
+"""What request handlers need: settings, pool, announcer, tokens and passwords."""
+
+import msgspec
+from litestar import Request
+from litestar.datastructures import State
+from taskiq import AsyncBroker
+
+from core.identity import Identity
+from core.invoicing import Party
+from shell.database import Pool
+from shell.keys import SigningKeys
+from shell.passwords import Passwords
+from shell.settings import Settings
+from shell.tokens import AccessTokens
+
+
+class Services(msgspec.Struct, frozen=True):
+    """Made once when the process starts, and handed to handlers as the dependency `services`."""
+
+    settings: Settings
+    pool: Pool
+    announcer: AsyncBroker
+    keys: SigningKeys
+    tokens: AccessTokens
+    passwords: Passwords
+
+    @property
+    def seller(self) -> Party:
+        """Who issues the invoices."""
+        settings = self.settings
+        return Party(settings.seller_name, settings.seller_country, settings.seller_vat_id)
+
+
+def services_of(state: State) -> Services:
+    """The services that the application started with."""
+    services = state["services"]
+    if not isinstance(services, Services):
+        raise TypeError("the application has not started")
+    return services
+
+
+def provide_services(state: State) -> Services:
+    """The dependency `services`."""
+    return services_of(state)
+
+
+def provide_identity(request: Request[Identity, None, State]) -> Identity:
+    """The dependency `identity`: whom the guard has found the request to come from."""
+    return request.user

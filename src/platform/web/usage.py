@@ -1,0 +1,166 @@
+"""Usage: machines report it, people look at it."""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Router, get, post
+from litestar.di import NamedDependency
+from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, Reference, RequestBody, Schema
+from litestar.params import FromPath, HeaderParameter, QueryParameter, RawBody
+
+from core.cursor import decode_cursor
+from core.errors import InvalidInput, UnsupportedMediaType
+from core.identity import Identity
+from core.permission import Permission
+from core.resource import Resource
+from core.tenant import require_writable
+from core.usage import MAX_BODY_BYTES, MAX_EVENTS, Admission, Rejection, admit, window
+from shell import usage
+from shell.database import retried
+from shell.session import tenant_session
+from shell.usage import StoredEvent
+from web.guards import may
+from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
+from web.problems import TENANT_PROBLEMS, problems
+from web.services import Services
+
+JSON = "application/json"
+CLOUD_EVENTS = "application/cloudevents-batch+json"
+LENIENT = "handling=lenient"
+
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+Prefer = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Prefer",
+        max_length=200,
+        description="`handling=lenient` stores the good events of a batch and reports the bad ones (RFC 7240).",
+    ),
+]
+
+
+class UsageAccepted(msgspec.Struct, frozen=True):
+    """What became of a batch; `accepted` and `duplicates` are stored for good when this is answered."""
+
+    accepted: int
+    duplicates: int
+    rejected: list[Rejection]
+
+
+_EXAMPLE = [
+    {
+        "id": "2026-11-23T10:00:00Z",
+        "source": "vm-1",
+        "resource": "cpu",
+        "quantity": "0.25",
+        "occurred_at": "2026-11-23T10:00:00Z",
+    }
+]
+_CLOUD_EXAMPLE = [
+    {
+        "specversion": "1.0",
+        "id": "2026-11-23T10:00:00Z",
+        "source": "vm-1",
+        "type": "usage.cpu",
+        "time": "2026-11-23T10:00:00Z",
+        "data": {"quantity": "0.25"},
+    }
+]
+
+
+def _batch_of(schema: str, example: object) -> OpenAPIMediaType:
+    items = Reference(ref=f"#/components/schemas/{schema}")
+    array = Schema(type=OpenAPIType.ARRAY, items=items, min_items=1, max_items=MAX_EVENTS)
+    return OpenAPIMediaType(schema=array, examples={"batch": Example(value=example)})
+
+
+@dataclass
+class RecordUsage(Operation):
+    """The operation with its body, which the handler decodes itself to name each bad event."""
+
+    request_body: RequestBody | Reference | None = field(
+        default_factory=lambda: RequestBody(
+            required=True,
+            content={JSON: _batch_of("UsageEvent", _EXAMPLE), CLOUD_EVENTS: _batch_of("CloudEvent", _CLOUD_EXAMPLE)},
+        )
+    )
+
+
+@post(
+    "/usage",
+    operation_id="recordUsage",
+    summary="Record usage",
+    status_code=200,
+    guards=[may(Permission.USAGE_WRITE)],
+    request_max_body_size=MAX_BODY_BYTES,
+    operation_class=RecordUsage,
+    responses=problems(400, *TENANT_PROBLEMS, 413, 415, 422),
+)
+async def record_usage(
+    tenant_id: FromPath[UUID],
+    body: RawBody,
+    request: Request[Any, Any, Any],
+    identity: NamedDependency[Identity],
+    services: NamedDependency[Services],
+    prefer: Prefer = None,
+) -> UsageAccepted:
+    """Record up to 10,000 events; one whose `(source, id)` is known counts as a duplicate and changes nothing.
+
+    All or nothing, unless the batch is sent with `Prefer: handling=lenient`.
+    """
+    backfill = identity.may(Permission.USAGE_BACKFILL)
+    allowed = window(datetime.now(UTC), backfill=backfill)
+    admission = admit(body, allowed, cloud_events=_is_cloud_events(request))
+    if admission.rejected and not _is_lenient(prefer):
+        raise InvalidInput(errors=msgspec.to_builtins(admission.rejected))
+    accepted = await retried(lambda: _stored(services, tenant_id, admission))
+    return UsageAccepted(accepted, len(admission.events) - accepted, admission.rejected)
+
+
+@get(
+    "/usage",
+    operation_id="listUsage",
+    summary="List usage events",
+    guards=[may(Permission.USAGE_READ)],
+    responses=problems(*TENANT_PROBLEMS, 422),
+)
+async def list_usage(
+    tenant_id: FromPath[UUID],
+    services: NamedDependency[Services],
+    resource: Annotated[Resource | None, QueryParameter(description="Only this resource.")] = None,
+    source: Annotated[str | None, QueryParameter(max_length=200, description="Only this source.")] = None,
+    start: Annotated[Instant | None, QueryParameter(name="from", description="Not before this instant.")] = None,
+    end: Annotated[Instant | None, QueryParameter(name="to", description="Before this instant.")] = None,
+    limit: Limit = DEFAULT_LIMIT,
+    cursor: Cursor = None,
+) -> Page[StoredEvent]:
+    """Usage events, the newest first."""
+    after = decode_cursor(cursor, usage.UsageKey) if cursor else None
+    async with tenant_session(services.pool, tenant_id=tenant_id, readonly=True) as session:
+        found = await usage.page(
+            session, resource=resource, source=source, start=start, end=end, after=after, limit=limit
+        )
+    return page_of(found, limit, lambda event: (event.occurred_at, event.source, event.id))
+
+
+async def _stored(services: Services, tenant_id: UUID, admission: Admission) -> int:
+    async with tenant_session(services.pool, tenant_id=tenant_id) as session:
+        require_writable(session.tenant.state)
+        return await usage.store(session, admission.events) if admission.events else 0
+
+
+def _is_cloud_events(request: Request[Any, Any, Any]) -> bool:
+    media_type = request.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+    if media_type not in {JSON, CLOUD_EVENTS}:
+        raise UnsupportedMediaType(media_type=media_type[:100])
+    return media_type == CLOUD_EVENTS
+
+
+def _is_lenient(prefer: str | None) -> bool:
+    return prefer is not None and LENIENT in {part.strip().lower() for part in prefer.split(",")}
+
+
+usage_router = Router("/", route_handlers=[record_usage, list_usage], tags=["Usage"])
