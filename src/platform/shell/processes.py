@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -59,11 +61,12 @@ def replace_process(program: Program, settings: Settings) -> None:
 
 
 class Supervisor:
-    """Starts the three processes, starts one again that ends, and stops them together."""
+    """Starts processes, starts one again that ends, and stops them together."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, programs: Sequence[Program] = PROGRAMS) -> None:
         """Begin with empty counters: those of processes that are gone would be added up for ever."""
         self._settings = settings
+        self._programs = programs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._restarts: dict[str, int] = {}
         settings.metrics_folder.mkdir(parents=True, exist_ok=True)
@@ -72,12 +75,12 @@ class Supervisor:
 
     def start(self) -> None:
         """Start all processes."""
-        for program in PROGRAMS:
+        for program in self._programs:
             self._start(program)
 
     def check(self) -> None:
         """Start again what has ended; raises ProcessDidNotStay for one that keeps ending."""
-        for program in PROGRAMS:
+        for program in self._programs:
             if self._running[program.name].poll() is None:
                 continue
             self._restarts[program.name] = self._restarts.get(program.name, 0) + 1
@@ -120,6 +123,17 @@ class Supervisor:
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops the others in order
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 -- one thread
             )
+
+
+@contextmanager
+def supervised(settings: Settings, *programs: Program) -> Iterator[Supervisor]:
+    """Run processes for as long as the body runs."""
+    supervisor = Supervisor(settings, programs)
+    try:
+        supervisor.start()
+        yield supervisor
+    finally:
+        supervisor.stop()
 
 
 def _command(program: Program) -> list[str]:

@@ -20,6 +20,13 @@ from shell.roles import RolePasswords, make_roles
 from shell.settings import Secret, Settings
 
 
+class Located(msgspec.Struct, frozen=True):
+    """Settings that name running servers; `is_held` where they run for us alone, so that no worker is there."""
+
+    settings: Settings
+    is_held: bool
+
+
 @contextmanager
 def held_servers(settings: Settings) -> Iterator[Settings]:
     """Hold the data folder, start what settings do not name, and stop it at the end; gives whole settings.
@@ -32,14 +39,14 @@ def held_servers(settings: Settings) -> Iterator[Settings]:
 
 
 @contextmanager
-def any_servers(settings: Settings) -> Iterator[Settings]:
-    """Use the embedded servers of a running `eu-platform up`, else hold ones of our own for the body."""
+def any_servers(settings: Settings) -> Iterator[Located]:
+    """Use the servers of settings or of a running `eu-platform up`, else hold ones of our own for the body."""
     found = _found_running(settings)
     if found is not None:
-        yield found
+        yield Located(found, is_held=False)
         return
     with held_servers(settings) as held:
-        yield held
+        yield Located(held, is_held=True)
 
 
 async def prepare_roles(settings: Settings) -> Settings:

@@ -5,7 +5,7 @@ import functools
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 from typing import ParamSpec
 
@@ -17,6 +17,7 @@ from core.errors import InvalidInput, PlatformError
 from shell.database import Pool, open_pool
 from shell.keys import ensure_key
 from shell.migrations import migrate_public
+from shell.processes import WORKER, supervised
 from shell.servers import any_servers, prepare_roles
 from shell.settings import Settings, load_settings
 
@@ -41,14 +42,18 @@ class Connected(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def connected(data: Path | None) -> AsyncIterator[Connected]:
-    """The database that settings name or that `eu-platform up` runs, else an embedded one for the body."""
+async def connected(data: Path | None, *, with_worker: bool = False) -> AsyncIterator[Connected]:
+    """The database that settings name or that `eu-platform up` runs, else an embedded one for the body.
+
+    With `with_worker`, an embedded one that runs for the body alone has a worker, too.
+    """
     with any_servers(load_settings(os.environ, data=data)) as located:
-        settings = await prepare_roles(located)
+        settings = await prepare_roles(located.settings)
         ensure_key(settings)
         async with pools(settings) as both:
             await migrate_public(both.owner_pool)
-            yield both
+            with supervised(settings, WORKER) if with_worker and located.is_held else nullcontext():
+                yield both
 
 
 @asynccontextmanager

@@ -28,7 +28,7 @@ LOOK_AGAIN_SECONDS = 0.1
 async def invoice(month: str, slug: str | None, wait: bool, data: Path | None) -> None:
     """Invoice a month, of one tenant or of all; each month is invoiced once, however often this runs."""
     wanted = _month(month)
-    async with connected(data) as platform:
+    async with connected(data, with_worker=wait) as platform:
         queued = await queue_invoices(platform, wanted, slug)
         done = await waited_for(platform, queued) if wait else []
     failed = [job for job in done if job.state is JobState.FAILED or job.error]
