@@ -1,6 +1,7 @@
 """Daily aggregation: many usage events become one row per day and resource."""
 
 from datetime import date, timedelta
+from typing import TypeAlias
 
 import polars as pl
 
@@ -9,8 +10,10 @@ from core.usage import QUANTITY_DECIMALS
 QUANTITY = pl.Decimal(38, QUANTITY_DECIMALS)
 """Sums 10^11 of the largest quantities that an event may have, exactly."""
 
-EVENTS = {"day_number": pl.Int32, "resource": pl.String, "quantity": QUANTITY}
-DAILY_USAGE = {"day": pl.Date, "resource": pl.String, "quantity": QUANTITY, "events": pl.Int64}
+Schema: TypeAlias = dict[str, type[pl.DataType] | pl.DataType]
+
+EVENTS: Schema = {"day_number": pl.Int32, "resource": pl.String, "quantity": QUANTITY}
+DAILY_USAGE: Schema = {"day": pl.Date, "resource": pl.String, "quantity": QUANTITY, "events": pl.Int64}
 
 
 def daily_usage(events: pl.DataFrame, *, first_day: date) -> pl.DataFrame:

@@ -97,7 +97,8 @@ def draft(
     Usage of an earlier month that arrived after that month's invoice is billed here, on lines that say so.
     """
     lines = [
-        _line(position, item, month) for position, item in enumerate(sorted(unbilled, key=_order), start=1)
+        _line(position, item, month, currency)
+        for position, item in enumerate(sorted(unbilled, key=_order), start=1)
     ]
     net = total(line.amount.amount for line in lines)
     treatment = vat_treatment(

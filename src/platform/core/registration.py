@@ -27,12 +27,17 @@ MAX_PASSWORD_LENGTH = 128
 VAT_ID = re.compile(r"[A-Z]{2}[0-9A-Z+*]{2,12}")
 
 Name = Annotated[
-    str, msgspec.Meta(min_length=1, max_length=200, pattern=r"\A[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*\Z")
+    str,
+    msgspec.Meta(
+        min_length=1, max_length=200, pattern=r"\A[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*\Z"
+    ),
 ]
 Email = Annotated[
     str,
     msgspec.Meta(
-        min_length=3, max_length=254, pattern=r"\A\s*[^\s@\x00-\x1f]+@[^\s@\x00-\x1f]+\.[^\s@\x00-\x1f]+\s*\Z",
+        min_length=3,
+        max_length=254,
+        pattern=r"\A\s*[^\s@\x00-\x1f]+@[^\s@\x00-\x1f]+\.[^\s@\x00-\x1f]+\s*\Z",
         examples=["ada@example.com"],
     ),
 ]

@@ -15,8 +15,8 @@ from core.money import EXACT
 from core.resource import Resource
 from core.usage import QUANTITY_DECIMALS, UsageEvent, Window, objection
 
-MORE_FIELDS: Final = "\x00more fields"
-"""The key of a row's value that stands in no column of the header; no column has this name."""
+FAULT: Final = "\x00fault"
+"""Under this key, which no column has, a row that could not be read says why."""
 
 TIME_COLUMNS: Final = ("occurred_at", "timestamp")
 QUANTITY_COLUMNS: Final = ("quantity", "value")
@@ -205,8 +205,8 @@ def _listed(columns: Sequence[str]) -> str:
 
 
 def _event(row: Row, mapping: ColumnMapping, zone: ZoneInfo) -> UsageEvent:
-    if row.get(MORE_FIELDS) is not None:
-        raise RowRejected("row: has more fields than the header")
+    if FAULT in row:
+        raise RowRejected(f"row: {row[FAULT]}")
     time = row[mapping.occurred_at.name]
     occurred_at = _instant(time, zone, mapping.shift_days)
     resource = _resource(row, mapping)

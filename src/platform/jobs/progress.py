@@ -18,6 +18,4 @@ class Progress:
     async def __call__(self, step: str, share: float) -> None:
         """Say that a step runs, and which share of the whole is done, from 0 to 1."""
         async with platform_session(self._context.pool) as session:
-            await table.report(
-                session, self._job_id, worker=self._context.worker, step=step, progress=share
-            )
+            await table.report(session, self._job_id, worker=self._context.worker, step=step, progress=share)

@@ -29,7 +29,7 @@ HANDLERS: dict[JobKind, Handler] = {
 
 
 async def run_job(context: WorkerContext, job_id: UUID) -> None:
-    """Run a job unless it is done, not due, or in another worker's hands; a failed one is tried again later."""
+    """Run a job unless it is done, not due, or in another worker's hands; a failed one runs again later."""
     async with platform_session(context.pool) as session:
         job = await table.take(session, job_id, worker=context.worker, lease=context.lease)
     if job is None:

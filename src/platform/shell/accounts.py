@@ -1,4 +1,4 @@
-"""Accounts and their refresh tokens: a tenant's in a tenant session, the platform's own in a platform session."""
+"""Accounts and refresh tokens: a tenant's in a tenant session, the platform's own in a platform session."""
 
 import hashlib
 from datetime import UTC, datetime

@@ -39,7 +39,8 @@ async def announce(broker: AsyncBroker, job_ids: Iterable[UUID]) -> None:
     labels = {"ack_type": AcknowledgeType.WHEN_EXECUTED.value}
     for job_id in job_ids:
         try:
-            await AsyncKicker(RUN_JOB, broker, labels).kiq(str(job_id))
+            kicker: AsyncKicker[[str], None] = AsyncKicker(RUN_JOB, broker, labels)
+            await kicker.kiq(str(job_id))
         except (RedisError, SendTaskError, OSError) as error:
             log.warning("job.not_announced", job_id=str(job_id), error=type(error).__name__)
             return

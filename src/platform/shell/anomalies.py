@@ -37,7 +37,6 @@ async def page(
     session: TenantSession, *, acknowledged: bool | None, after: AnomalyKey | None, limit: int
 ) -> list[Anomaly]:
     """Anomalies from the latest day, after a key; one more than `limit`, where there are more."""
-    del session  # Piccolo runs on the open session's connection
     query = Anomalies.select().order_by(Anomalies.day, Anomalies.id, ascending=False).limit(limit + 1)
     if acknowledged is not None:
         at = Anomalies.acknowledged_at
@@ -46,23 +45,21 @@ async def page(
         day, anomaly_id = after
         earlier = (Anomalies.day == day) & (Anomalies.id < anomaly_id)
         query = query.where((Anomalies.day < day) | earlier)
-    return [msgspec.convert(row, Anomaly) for row in await query]
+    return [msgspec.convert(row, Anomaly) for row in await session.run(query)]
 
 
-async def acknowledge(
-    session: TenantSession, anomaly_id: UUID, *, by: UUID, note: str | None
-) -> Anomaly:
+async def acknowledge(session: TenantSession, anomaly_id: UUID, *, by: UUID, note: str | None) -> Anomaly:
     """Note who has looked at an anomaly, the first time; raises NotFound."""
-    await Anomalies.update(
+    update = Anomalies.update(
         {Anomalies.acknowledged_at: datetime.now(UTC), Anomalies.acknowledged_by: by, Anomalies.note: note}
     ).where((Anomalies.id == anomaly_id) & Anomalies.acknowledged_at.is_null())
+    await session.run(update)
     return await get(session, anomaly_id)
 
 
 async def get(session: TenantSession, anomaly_id: UUID) -> Anomaly:
     """The anomaly with this id; raises NotFound."""
-    del session
-    row = await Anomalies.select().where(Anomalies.id == anomaly_id).first()
-    if row is None:
+    rows = await session.run(Anomalies.select().where(Anomalies.id == anomaly_id))
+    if not rows:
         raise NotFound(what="anomaly")
-    return msgspec.convert(row, Anomaly)
+    return msgspec.convert(rows[0], Anomaly)

@@ -11,7 +11,7 @@ TIMEOUT_SECONDS = 30
 
 
 class ApiRefused(PlatformError):
-    """The API answered {status} to {method} {path}: {detail}"""  # noqa: D415 -- the API has the last word
+    """The API answered {status} to {method} {path}: {detail}"""
 
     fields = ("status", "method", "path", "detail")
 
@@ -29,11 +29,11 @@ class ApiClient:
         credentials = {"tenant": tenant, "email": email, "password": password}
         self._token = self.post("/api/v1/auth/login", credentials)["access_token"]
 
-    def get(self, path: str) -> Any:  # noqa: ANN401 -- whatever JSON the API answers
+    def get(self, path: str) -> Any:
         """The answer to a GET; raises ApiRefused."""
         return self._call("GET", path, None)
 
-    def post(self, path: str, body: object) -> Any:  # noqa: ANN401 -- whatever JSON the API answers
+    def post(self, path: str, body: object) -> Any:
         """The answer to a POST; raises ApiRefused."""
         return self._call("POST", path, body)
 
@@ -45,7 +45,7 @@ class ApiClient:
             return False
         return True
 
-    def _call(self, method: str, path: str, body: object) -> Any:  # noqa: ANN401 -- whatever JSON the API answers
+    def _call(self, method: str, path: str, body: object) -> Any:
         headers = {"Content-Type": "application/json"}
         if self._token is not None:
             headers["Authorization"] = f"Bearer {self._token}"
@@ -56,7 +56,9 @@ class ApiClient:
                 return json.loads(answer.read())
         except urllib.error.HTTPError as error:
             with error:
-                raise ApiRefused(status=error.code, method=method, path=path, detail=_detail(error)) from error
+                raise ApiRefused(
+                    status=error.code, method=method, path=path, detail=_detail(error)
+                ) from error
 
 
 def _detail(error: urllib.error.HTTPError) -> str:

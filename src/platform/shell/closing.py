@@ -38,7 +38,7 @@ async def close_days(
     session: TenantSession,
     card: RateCard,
     now: datetime,
-    progress: Callable[[float], None] = lambda share: None,
+    progress: Callable[[float], None] = lambda _: None,
 ) -> Closed:
     """Aggregate, price and judge exactly what is open; doing it twice changes nothing.
 
@@ -47,9 +47,7 @@ async def close_days(
     today = local_day(now, session.tenant.time_zone)
     batches = await _open_batches(session)
     await _aggregate(session, card, batches.days, now, progress)
-    await session.connection.execute(
-        SQL["forget_batches"], batches.ids, days_to_judge(batches.days, today)
-    )
+    await session.connection.execute(SQL["forget_batches"], batches.ids, days_to_judge(batches.days, today))
     judged, new = await _judge(session, today, now)
     return Closed(batches.days, judged, new)
 
@@ -129,4 +127,3 @@ def _anomaly(judgement: Judgement) -> dict[str, object]:
 
 def _json(values: Sequence[object]) -> str:
     return msgspec.json.encode(values).decode()
-

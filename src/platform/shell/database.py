@@ -31,9 +31,15 @@ TRANSIENT = (
     ConnectionFailureError,
     InvalidCachedStatementError,
 )
-"""SQLSTATE 40P01, 40001, 08003, 08006, and a statement that a migration has made stale: trying again is right."""
+"""SQLSTATE 40P01, 40001, 08003, 08006, and a statement that a migration has made stale."""
 
-UNAVAILABLE = (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, ConnectionError, TimeoutError, OSError)
+UNAVAILABLE = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    ConnectionError,
+    TimeoutError,
+    OSError,
+)
 """What asyncpg raises while the server is away."""
 
 ATTEMPTS = 3

@@ -96,21 +96,23 @@ async def has_unbilled(session: TenantSession, month: Month) -> bool:
 
 async def page(session: TenantSession, *, after: InvoiceKey | None, limit: int) -> list[InvoiceSummary]:
     """Invoices from the latest month, after a key; one more than `limit`, where there are more."""
-    del session  # Piccolo runs on the open session's connection
     columns = [getattr(Invoices, field) for field in InvoiceSummary.__struct_fields__]
     query = Invoices.select(*columns).order_by(Invoices.month, Invoices.id, ascending=False)
     if after is not None:
         month, invoice_id = after
         earlier = (Invoices.month == month) & (Invoices.id < invoice_id)
         query = query.where((Invoices.month < month) | earlier)
-    return [msgspec.convert(_with_money(row), InvoiceSummary) for row in await query.limit(limit + 1)]
+    return [
+        msgspec.convert(_with_money(row), InvoiceSummary) for row in await session.run(query.limit(limit + 1))
+    ]
 
 
 async def get(session: TenantSession, invoice_id: UUID) -> Invoice:
     """The invoice with this id and its lines; raises NotFound."""
-    row: dict[str, Any] | None = await Invoices.select().where(Invoices.id == invoice_id).first()
-    if row is None:
+    rows = await session.run(Invoices.select().where(Invoices.id == invoice_id))
+    if not rows:
         raise NotFound(what="invoice")
+    row = rows[0]
     lines = await session.connection.fetch(SQL["invoice_lines"], invoice_id)
     row["seller"] = msgspec.json.decode(row["seller"])
     row["buyer"] = msgspec.json.decode(row["buyer"])
@@ -140,8 +142,9 @@ async def _insert(session: TenantSession, content: InvoiceContent, now: datetime
     invoice_id = uuid4()
     await session.connection.execute(
         SQL["insert_draft"],
-        invoice_id, content.month, content.currency, _json(content.seller), _json(content.buyer), content.net.amount,
-        content.vat_rule, content.vat_rate, content.vat.amount, content.total.amount, content.note, now,
+        invoice_id, content.month, content.currency, _json(content.seller), _json(content.buyer),
+        content.net.amount, content.vat_rule, content.vat_rate, content.vat.amount, content.total.amount,
+        content.note, now,
     )  # fmt: skip
     lines = [{**msgspec.structs.asdict(line), "amount": line.amount.amount} for line in content.lines]
     await session.connection.execute(SQL["insert_lines"], invoice_id, _json(lines))

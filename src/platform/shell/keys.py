@@ -44,7 +44,9 @@ def load_keys(settings: Settings) -> SigningKeys:
         return _signing_keys([_read("PLATFORM_SIGNING_KEY_FILE", settings.signing_key_file)])
     files = sorted(settings.keys_folder.glob("*.pem"))
     if not files:
-        raise SettingInvalid(name="PLATFORM_SIGNING_KEY_FILE", reason="is missing, and the data folder has no key")
+        raise SettingInvalid(
+            name="PLATFORM_SIGNING_KEY_FILE", reason="is missing, and the data folder has no key"
+        )
     return _signing_keys([_read("PLATFORM_DATA", file) for file in files])
 
 

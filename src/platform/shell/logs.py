@@ -7,20 +7,23 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from structlog.typing import Processor
 
-SECRET_KEYS = frozenset({"password", "token", "access_token", "refresh_token", "authorization", "secret", "email"})
+SECRET_KEYS = frozenset(
+    {"password", "token", "access_token", "refresh_token", "authorization", "secret", "email"}
+)
 EMAIL = re.compile(r"[^\s@\"'<>=:,;()]+@[^\s@\"'<>=:,;()]+\.[^\s@\"'<>=:,;()]+")
 CREDENTIALS = re.compile(r"(\w+://)[^/\s@]*@")
 
 
 def configure_logs(*, service: str, level: str) -> None:
     """Send structlog and the standard library's loggers through the same JSON lines."""
-    shared = [
+    shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last = [
+    last: list[Processor] = [
         structlog.processors.dict_tracebacks,
         without_secrets,
         structlog.processors.JSONRenderer(),
@@ -38,7 +41,9 @@ def configure_logs(*, service: str, level: str) -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
-    logging.basicConfig(handlers=[handler], level=max(logging.getLevelName(level), logging.WARNING), force=True)
+    logging.basicConfig(
+        handlers=[handler], level=max(logging.getLevelName(level), logging.WARNING), force=True
+    )
     structlog.contextvars.bind_contextvars(service=service)
 
 
@@ -47,11 +52,13 @@ def without_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> Muta
     return {key: "***" if key.lower() in SECRET_KEYS else _cleaned(value) for key, value in event.items()}
 
 
-def _cleaned(value: Any) -> Any:  # noqa: ANN401 -- any JSON value
+def _cleaned(value: Any) -> Any:
     if isinstance(value, str):
         return EMAIL.sub("***", CREDENTIALS.sub(r"\1***@", value))
     if isinstance(value, MutableMapping):
-        return {key: "***" if str(key).lower() in SECRET_KEYS else _cleaned(item) for key, item in value.items()}
+        return {
+            key: "***" if str(key).lower() in SECRET_KEYS else _cleaned(item) for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [_cleaned(item) for item in value]
     return value

@@ -30,5 +30,5 @@ ANOMALIES = Counter("cost_anomalies", "Anomalies detected.", ("tenant_id", "reso
 def exposition() -> bytes:
     """All processes' metrics together, in the text format."""
     registry = CollectorRegistry()
-    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call] -- untyped in the library
+    multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]  # untyped in the library
     return generate_latest(registry)

@@ -73,7 +73,7 @@ async def migrate_tenants(
     owner_pool: Pool,
     *,
     migrations: tuple[Migration, ...] = TENANT,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> int:
     """Bring every tenant's schema up to date, several at a time; gives how many migrations ran in all.
 

@@ -49,10 +49,10 @@ class Passwords:
 
     def _verify(self, password: str, kept: str | None) -> bool:
         try:
-            matches = self._hasher.verify(self._nobody if kept is None else kept, password)
+            self._hasher.verify(self._nobody if kept is None else kept, password)
         except (VerificationError, InvalidHashError):
             return False
-        return matches and kept is not None
+        return kept is not None
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         if self._room <= 0:

@@ -23,13 +23,13 @@ async def card_of(session: Session, tenant_id: UUID) -> RateCard:
 async def versions(session: Session, tenant_id: UUID | None) -> list[Price]:
     """A tenant's own prices, or the default ones, the newest first."""
     wanted = Prices.tenant_id.is_null() if tenant_id is None else Prices.tenant_id == tenant_id
-    rows = await (
+    query = (
         Prices.select(*Prices.all_columns(exclude=[Prices.created_at]))
         .where(wanted)
         .order_by(Prices.resource)
         .order_by(Prices.effective_from, ascending=False)
     )
-    return [msgspec.convert(row, Price) for row in rows]
+    return [msgspec.convert(row, Price) for row in await session.run(query)]
 
 
 async def insert(

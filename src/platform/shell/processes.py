@@ -24,7 +24,7 @@ PR_SET_PDEATHSIG = 1
 
 
 class ProcessDidNotStay(PlatformError):
-    """The {name} ended again and again; its log {log} ends with: {tail}"""  # noqa: D415 -- the log has the last word
+    """The {name} ended again and again; its log {log} ends with: {tail}"""
 
     fields = ("name", "log", "tail")
 
@@ -114,13 +114,13 @@ class Supervisor:
         log = self.log_of(program)
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("ab") as output:
-            self._running[program.name] = subprocess.Popen(  # noqa: S603 -- our own module
+            self._running[program.name] = subprocess.Popen(
                 _command(program),
                 env=environment(program, self._settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops the others in order
+                start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops the others
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 -- one thread
             )
 

@@ -17,7 +17,7 @@ class ServerTooOld(PlatformError):
 
 
 class RolesNeedAdministrator(PlatformError):
-    """The roles platform_owner and platform_app can be made only by a role with CREATEROLE, which {role} is not."""
+    """The roles platform_owner and platform_app need a role with CREATEROLE to make them; {role} is none."""
 
     fields = ("role",)
 

@@ -21,7 +21,7 @@ from shell.settings import Secret, Settings
 
 
 class Located(msgspec.Struct, frozen=True):
-    """Settings that name running servers; `is_held` where they run for us alone, so that no worker is there."""
+    """Settings that name running servers; `is_held` where they run for us alone, without a worker."""
 
     settings: Settings
     is_held: bool
@@ -40,7 +40,7 @@ def held_servers(settings: Settings) -> Iterator[Settings]:
 
 @contextmanager
 def any_servers(settings: Settings) -> Iterator[Located]:
-    """Use the servers of settings or of a running `eu-platform up`, else hold ones of our own for the body."""
+    """Use the servers of settings or of a running `eu-platform up`, else hold our own for the body."""
     found = _found_running(settings)
     if found is not None:
         yield Located(found, is_held=False)

@@ -7,24 +7,29 @@ database refuses every row of every other tenant.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 import asyncpg
 import msgspec
 from asyncpg.exceptions import PostgresError
+from piccolo.query.base import Query
 
 from core.errors import NotFound, TenantNotReady
 from core.tenant import Tenant, TenantState, require_readable
 from shell.database import Connection, Pool
 from shell.queries import SQL
-from shell.tables import ENGINE, SessionTransaction
 
 
 class Session(msgspec.Struct, frozen=True):
     """An open transaction of the platform itself: the shared schema, no tenant's rows."""
 
     connection: Connection
+
+    async def run(self, query: Query[Any, Any]) -> list[dict[str, Any]]:
+        """The rows of a Piccolo query, run in this transaction."""
+        statement, arguments = query.querystrings[0].compile_string()
+        return [dict(row) for row in await self.connection.fetch(statement, *arguments)]
 
 
 class TenantSession(Session, frozen=True):
@@ -63,7 +68,7 @@ async def tenant_session(
 
 @asynccontextmanager
 async def owner_session(owner_pool: Pool, *, schema: str = "public") -> AsyncIterator[Session]:
-    """One transaction as the owner of all schemas, for migrations and provisioning, with one schema in its path."""
+    """One transaction as the owner of all schemas, for migrations and provisioning in one of them."""
     async with _transaction(owner_pool, readonly=False) as connection:
         await connection.execute("SELECT set_config('search_path', $1, true)", schema)
         yield Session(connection)
@@ -89,14 +94,11 @@ async def _transaction(pool: Pool, *, readonly: bool) -> AsyncIterator[Connectio
     async with pool.acquire() as acquired:
         connection = cast("Connection", acquired)
         await connection.execute("BEGIN READ ONLY" if readonly else "BEGIN")
-        token = ENGINE.current_transaction.set(SessionTransaction(connection))
         try:
             yield connection
         except BaseException:
             await _roll_back(connection)
             raise
-        finally:
-            ENGINE.current_transaction.reset(token)
         await _commit(connection)
 
 

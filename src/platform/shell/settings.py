@@ -44,8 +44,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     job_statement_timeout_seconds: int = 600
     signing_key: Secret | None = None
     signing_key_file: Path | None = None
-    token_issuer: str = "eu-platform"
-    token_audience: str = "eu-platform"
+    token_issuer: str = "eu-platform"  # noqa: S105 -- a name
+    token_audience: str = "eu-platform"  # noqa: S105 -- a name
     access_token_seconds: int = 900
     refresh_token_days: int = 7
     argon2_memory_kib: int = 19_456
@@ -102,7 +102,14 @@ def _parse(name: str, field: str, text: str) -> object:
 
 
 def _require_valid(settings: Settings) -> None:
-    positive = ("port", "api_processes", "pool_size", "password_threads", "password_queue", "job_lease_seconds")
+    positive = (
+        "port",
+        "api_processes",
+        "pool_size",
+        "password_threads",
+        "password_queue",
+        "job_lease_seconds",
+    )
     for field in positive:
         if getattr(settings, field) < 1:
             raise SettingInvalid(name=PREFIX + field.upper(), reason="must be at least 1")

@@ -1,19 +1,18 @@
-"""Piccolo's description of the tables, for CRUD and filtered lists, on the session's own connection."""
+"""Piccolo's description of the tables, for CRUD and filtered lists; `Session.run` runs the queries."""
 
 from typing import Any
 
 from piccolo.columns import JSONB, UUID, Date, DoublePrecision, Numeric, Text, Timestamptz
 from piccolo.engine.postgres import PostgresEngine
+from piccolo.querystring import QueryString
 from piccolo.table import Table
 
-from shell.database import Connection
 
-
-class SessionEngine(PostgresEngine):
-    """An engine without connections: queries run on the open session's, or not at all."""
+class NoConnection(PostgresEngine):
+    """Tells Piccolo which SQL to write, and connects to nothing: queries run in sessions."""
 
     def __init__(self) -> None:
-        """Connect to nothing: there is no session yet."""
+        """A name is all that Piccolo asks for."""
         super().__init__(config={"database": "session"}, extensions=())
 
     async def check_version(self) -> None:
@@ -22,21 +21,12 @@ class SessionEngine(PostgresEngine):
     async def prep_database(self) -> None:
         """No extension is needed."""
 
-    async def _run_in_new_connection(self, query: str, args: Any = None) -> Any:  # noqa: ARG002, ANN401 -- Piccolo's signature
-        raise RuntimeError("no session is open")
+    async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Any:  # noqa: ARG002, FBT001, FBT002 -- Piccolo's signature
+        """Refuse a query that was awaited rather than given to `Session.run`."""
+        raise RuntimeError("queries run in sessions: use Session.run")
 
 
-class SessionTransaction:
-    """What Piccolo takes for its transaction: the connection of the open session."""
-
-    __slots__ = ("connection",)
-
-    def __init__(self, connection: Connection) -> None:
-        """Lend the session's connection."""
-        self.connection = connection
-
-
-ENGINE = SessionEngine()
+ENGINE = NoConnection()
 
 
 class Tenants(Table, tablename="tenants", schema="public", db=ENGINE):

@@ -1,9 +1,11 @@
 """The registry of tenants."""
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
+from piccolo.columns import Column
 
 from core.errors import NotFound, SlugTaken
 from core.identity import Account
@@ -50,7 +52,7 @@ async def insert(session: Session, new: NewTenant, founder: Founder | None) -> T
 
 async def get(session: Session, tenant_id: UUID) -> Tenant:
     """The tenant with this id, in whatever state; raises NotFound."""
-    return _found(await Tenants.select().where(Tenants.id == tenant_id).first())
+    return _found(await session.run(Tenants.select().where(Tenants.id == tenant_id)))
 
 
 async def lock(session: Session, tenant_id: UUID) -> Tenant:
@@ -74,14 +76,15 @@ async def page(
             (Tenants.created_at > created_at)
             | ((Tenants.created_at == created_at) & (Tenants.id > tenant_id))
         )
-    return [msgspec.convert(row, Tenant) for row in await query]
+    return [msgspec.convert(row, Tenant) for row in await session.run(query)]
 
 
 async def update(session: Session, tenant_id: UUID, values: dict[str, str | None]) -> Tenant:
     """Change a tenant's name or billing data; raises NotFound."""
     if values:
-        columns = {Tenants._meta.get_column_by_name(name): value for name, value in values.items()}  # noqa: SLF001 -- Piccolo's public way to a column by name
-        await Tenants.update(columns).where(Tenants.id == tenant_id)
+        by_name = Tenants._meta.get_column_by_name  # noqa: SLF001 -- Piccolo has no other way to a column by name
+        columns: dict[Column | str, Any] = {by_name(name): value for name, value in values.items()}
+        await session.run(Tenants.update(columns).where(Tenants.id == tenant_id))
     return await get(session, tenant_id)
 
 
@@ -91,7 +94,7 @@ async def set_state(session: Session, tenant: Tenant, state: str) -> Tenant:
     return msgspec.structs.replace(tenant, state=state)
 
 
-def _found(row: dict[str, object] | None) -> Tenant:
-    if row is None:
+def _found(rows: list[dict[str, Any]]) -> Tenant:
+    if not rows:
         raise NotFound(what="tenant")
-    return msgspec.convert(row, Tenant)
+    return msgspec.convert(rows[0], Tenant)

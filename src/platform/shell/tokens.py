@@ -48,7 +48,7 @@ class AccessTokens:
         self._verified: OrderedDict[str, Claims] = OrderedDict()
 
     def issue(self, account: Account, tenant: Tenant | None, now: datetime) -> str:
-        """A token for an account of a tenant, or of the platform, valid for as long as the settings say."""
+        """A token for an account of a tenant, or of the platform, for as long as the settings say."""
         issued = int(now.timestamp())
         claims = {
             "iss": self._settings.token_issuer,
@@ -66,7 +66,7 @@ class AccessTokens:
         return jwt.encode({"alg": "RS256", "kid": self._keys.kid}, claims, self._keys.signing, ALGORITHMS)
 
     def verify(self, token: str, now: datetime) -> Identity:
-        """Whom a token speaks for; raises NotAuthenticated for any that this platform would not issue today."""
+        """Whom a token speaks for; raises NotAuthenticated for any that is not ours and current."""
         claims = self._verified.get(token)
         if claims is None:
             claims = self._checked(token)

@@ -1,32 +1,34 @@
-"""Files of usage: CSV and Parquet, read piece by piece, so that a file may be larger than the memory."""
+"""Files of usage: CSV and Parquet, read piece by piece, so that a file may be larger than the memory.
+
+CSV is read by Python's own reader, not by Polars: it loses no row of a file whose quoting is broken, and says
+in which line it is.
+"""
 
 import csv
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 import msgspec
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from core.errors import PlatformError
-from core.usage_import import MORE_FIELDS
+from core.usage_import import FAULT
 
 PIECE_ROWS: Final = 5_000
 BLOCK_BYTES: Final = 1024 * 1024
 """What the file is hashed in; a line of a CSV that fills a block is longer than any row."""
 
-_BLANK: Final = "\x00blank"
 _PARQUET_MAGIC: Final = b"PAR1"
-_COMPRESSED: Final = {
-    b"\x1f\x8b": "gzip",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"PK\x03\x04": "a ZIP archive or a workbook",
-}
-_UNREADABLE: Final = (PolarsError, PanicException)
+_COMPRESSED: Final = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"PK\x03\x04": "ZIP, or a workbook"}
+
+NumberedRow = tuple[int, Mapping[str, Any]]
 
 
 class FileUnusable(PlatformError):
@@ -45,7 +47,7 @@ class FileKind(StrEnum):
 class UsageFile(msgspec.Struct, frozen=True):
     """A file that can be read: its columns, how many rows it has, and the number of the first.
 
-    In a CSV the header is row 1, as in a spreadsheet, so that rows are the lines an editor shows.
+    The rows of a CSV are numbered as an editor numbers lines; the header is usually row 1.
     """
 
     path: Path
@@ -57,9 +59,9 @@ class UsageFile(msgspec.Struct, frozen=True):
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """Numbered rows that follow one another, without the blank ones, and how many rows they end after."""
+    """Rows that follow one another, without the blank ones, and how many rows of the file they end after."""
 
-    rows: list[tuple[int, dict[str, Any]]]
+    rows: list[NumberedRow]
     end: int
 
 
@@ -67,68 +69,113 @@ def open_usage_file(path: Path) -> UsageFile:
     """Look through the whole file once; raises FileUnusable with a reason that a person understands."""
     with _explained(path):
         kind = _kind(path)
-        digest = _digest(path, kind)
+        digest, lines = _digest(path, kind)
         if kind is FileKind.PARQUET:
             scan = _scan_parquet(path)
-            return UsageFile(path, kind, tuple(scan.collect_schema()), _length(scan), 1, digest)
-        before = _lines_before_header(path)
-        header = pl.scan_csv(path, infer_schema=False, glob=False, encoding="utf8-lossy")
-        columns = tuple(header.collect_schema())
-        return UsageFile(path, kind, columns, _length(_scan_csv(path, columns, before)), before + 2, digest)
+            rows = int(scan.select(pl.len()).collect().item())
+            return UsageFile(path, kind, tuple(scan.collect_schema()), rows, 1, digest)
+        columns, header_end = _header(path)
+        return UsageFile(path, kind, columns, lines - header_end, header_end + 1, digest)
 
 
 def pieces(file: UsageFile, columns: Sequence[str], *, after: int = 0) -> Iterator[Piece]:
-    """The values of these columns in the rows that follow the first `after`, in pieces of 5,000 rows.
+    """The values of these columns in the rows that follow the first `after`, some thousand rows at a time.
 
     Raises FileUnusable where the file turns out to be damaged.
     """
-    with _explained(file.path, file.kind):
-        end = after
-        scan = _selected(file, columns).slice(after)
-        for frame in scan.collect_batches(chunk_size=PIECE_ROWS, maintain_order=True):
-            numbers = range(file.first_row + end, file.first_row + end + frame.height)
-            rows = zip(numbers, frame.iter_rows(named=True), strict=True)
-            end += frame.height
-            yield Piece([(number, row) for number, row in rows if not row.pop(_BLANK)], end)
+    read = _csv_pieces if file.kind is FileKind.CSV else _parquet_pieces
+    with _explained(file.path):
+        yield from read(file, columns, after)
 
 
-def _selected(file: UsageFile, columns: Sequence[str]) -> pl.LazyFrame:
-    """The columns, with whether a row is blank; in a CSV also with what stands beyond the last column."""
-    if file.kind is FileKind.PARQUET:
-        scan = _scan_parquet(file.path)
-        types = scan.collect_schema()
-        # As a Python float, 0.1 in four bytes is 0.10000000149011612.
-        narrow = [name for name in columns if types[name] in (pl.Float32, pl.Float16)]
-        return scan.select(
-            pl.col(*columns).exclude(narrow),
-            pl.col(*narrow).cast(pl.String),
-            pl.lit(value=False).alias(_BLANK),
-        )
-    scan = _scan_csv(file.path, file.columns, file.first_row - 2)
-    return scan.select(*columns, MORE_FIELDS, pl.all_horizontal(pl.all().is_null()).alias(_BLANK))
+# --- CSV ----------------------------------------------------------------------------------------------
 
 
-def _scan_csv(path: Path, columns: Sequence[str], lines_before: int) -> pl.LazyFrame:
-    """Every value as text; a row with fields too many keeps the first of them, one with too few has nulls."""
-    return pl.scan_csv(
-        path,
-        has_header=False,
-        skip_rows=lines_before + 1,
-        schema=dict.fromkeys([*columns, MORE_FIELDS], pl.String),
-        missing_columns="insert",
-        truncate_ragged_lines=True,
-        encoding="utf8-lossy",  # one row in another encoding is a bad row, not a bad file
-        raise_if_empty=False,
-        glob=False,
-    )
+def _csv_pieces(file: UsageFile, columns: Sequence[str], after: int) -> Iterator[Piece]:
+    """Pieces end between two records; `after` and `end` count lines, so that what is done is skipped fast."""
+    with _opened(file.path) as lines:
+        deque(islice(lines, file.first_row - 1 + after), maxlen=0)
+        reader = csv.reader(lines, strict=True)
+        end = 0
+        while end < reader.line_num or not end:
+            end = reader.line_num
+            rows = [
+                (file.first_row + after + line, row)
+                for line, fields in islice(_records(reader), PIECE_ROWS)
+                if (row := _csv_row(fields, file.columns, columns)) is not None
+            ]
+            if reader.line_num == end:
+                return
+            yield Piece(rows, after + reader.line_num)
+
+
+def _records(reader: Any) -> Iterator[tuple[int, list[str] | str]]:
+    """Records with the number of lines before each; a broken one is what is wrong with it."""
+    while True:
+        start = reader.line_num
+        try:
+            yield start, next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield start, f"its quoting is broken ({error}), which takes {reader.line_num - start} lines"
+
+
+def _csv_row(
+    fields: list[str] | str, header: Sequence[str], columns: Sequence[str]
+) -> Mapping[str, Any] | None:
+    if isinstance(fields, str):
+        return {FAULT: fields}
+    if not any(field.strip() for field in fields):
+        return None
+    if any(fields[len(header) :]):
+        return {FAULT: f"has {len(fields)} fields, and the header {len(header)}"}
+    row = dict(zip(header, fields, strict=False))
+    return {column: row.get(column) for column in columns}
+
+
+def _header(path: Path) -> tuple[tuple[str, ...], int]:
+    """The names of the columns, and how many lines they end after."""
+    with _opened(path) as lines:
+        reader = csv.reader(lines, strict=True)
+        try:
+            columns = next((fields for fields in reader if any(fields)), None)
+        except csv.Error as error:
+            raise FileUnusable(file=path, reason=f"its header cannot be read ({error})") from error
+        if columns is None:
+            raise FileUnusable(file=path, reason="it has nothing but empty lines")
+        twice = [name for name, times in Counter(columns).items() if times > 1 and name.strip()]
+        if twice:
+            raise FileUnusable(file=path, reason=f"two of its columns are named {twice[0]!r}")
+        return tuple(columns), reader.line_num
+
+
+def _opened(path: Path) -> TextIO:
+    """The text of a CSV; one row in another encoding is a bad row, not a bad file."""
+    return path.open(encoding="utf-8-sig", errors="replace", newline="\n")
+
+
+# --- Parquet -------------------------------------------------------------------------------------------
+
+
+def _parquet_pieces(file: UsageFile, columns: Sequence[str], after: int) -> Iterator[Piece]:
+    scan = _scan_parquet(file.path)
+    types = scan.collect_schema()
+    # As a Python float, 0.1 in four bytes is 0.10000000149011612; as text it is 0.1.
+    narrow = [name for name in columns if types[name] in (pl.Float16, pl.Float32)]
+    selected = scan.select(columns).with_columns(pl.col(narrow).cast(pl.String)).slice(after)
+    end = after
+    for frame in selected.collect_batches(chunk_size=PIECE_ROWS, maintain_order=True):
+        rows: list[NumberedRow] = list(enumerate(frame.iter_rows(named=True), file.first_row + end))
+        end += frame.height
+        yield Piece(rows, end)
 
 
 def _scan_parquet(path: Path) -> pl.LazyFrame:
     return pl.scan_parquet(path, glob=False, hive_partitioning=False)
 
 
-def _length(scan: pl.LazyFrame) -> int:
-    return int(scan.select(pl.len()).collect().item())
+# --- both ----------------------------------------------------------------------------------------------
 
 
 def _kind(path: Path) -> FileKind:
@@ -142,13 +189,14 @@ def _kind(path: Path) -> FileKind:
         raise FileUnusable(file=path, reason="it is empty")
     for magic, name in _COMPRESSED.items():
         if start.startswith(magic):
-            raise FileUnusable(file=path, reason=f"it is compressed ({name}); unpack it, or save it as CSV")
+            raise FileUnusable(file=path, reason=f"it is compressed ({name}); give the CSV or Parquet in it")
     return FileKind.PARQUET if start == _PARQUET_MAGIC else FileKind.CSV
 
 
-def _digest(path: Path, kind: FileKind) -> bytes:
-    """The SHA-256 of the content; on the way, what is no text is refused."""
+def _digest(path: Path, kind: FileKind) -> tuple[bytes, int]:
+    """The SHA-256 of the content, and how many lines it has; on the way, what is no text is refused."""
     digest = hashlib.sha256()
+    lines, last = 0, b"\n"
     with path.open("rb") as opened:
         while block := opened.read(BLOCK_BYTES):
             digest.update(block)
@@ -158,20 +206,13 @@ def _digest(path: Path, kind: FileKind) -> bytes:
                 raise FileUnusable(file=path, reason="it is neither Parquet nor text in UTF-8")
             if len(block) == BLOCK_BYTES and b"\n" not in block:
                 raise FileUnusable(file=path, reason="it has a line of more than a million characters")
-    return digest.digest()
-
-
-def _lines_before_header(path: Path) -> int:
-    """How many empty lines the file begins with."""
-    with path.open("rb") as opened:
-        for number, line in enumerate(opened):
-            if line.strip(b"\xef\xbb\xbf\r\n"):
-                return number
-    raise FileUnusable(file=path, reason="it has nothing but empty lines")
+            lines += block.count(b"\n")
+            last = block[-1:]
+    return digest.digest(), lines + (last != b"\n")
 
 
 @contextmanager
-def _explained(path: Path, kind: FileKind | None = None) -> Iterator[None]:
+def _explained(path: Path) -> Iterator[None]:
     """What the system and Polars have to say about a file, in the words of one error."""
     try:
         yield
@@ -179,19 +220,5 @@ def _explained(path: Path, kind: FileKind | None = None) -> Iterator[None]:
         raise FileUnusable(file=path, reason="there is no such file") from error
     except OSError as error:
         raise FileUnusable(file=path, reason=error.strerror or str(error)) from error
-    except _UNREADABLE as error:
-        fault = _csv_fault(path) if kind is FileKind.CSV else None
-        reason = fault or f"it is damaged ({str(error).splitlines()[0]})"
-        raise FileUnusable(file=path, reason=reason) from error
-
-
-def _csv_fault(path: Path) -> str | None:
-    """Where the quoting of a CSV goes wrong, which Polars does not tell."""
-    with path.open(encoding="utf-8", errors="replace", newline="") as opened:
-        rows = csv.reader(opened, strict=True)
-        try:
-            for _ in rows:
-                pass
-        except csv.Error as error:
-            return f"its quoting is broken, at line {rows.line_num} ({error})"
-    return None
+    except (PolarsError, PanicException) as error:
+        raise FileUnusable(file=path, reason=f"it is damaged ({str(error).splitlines()[0]})") from error

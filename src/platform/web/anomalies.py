@@ -40,7 +40,9 @@ class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 async def list_anomalies(
     tenant_id: FromPath[UUID],
     services: NamedDependency[Services],
-    acknowledged: Annotated[bool | None, QueryParameter(description="Only with or without a verdict.")] = None,
+    acknowledged: Annotated[
+        bool | None, QueryParameter(description="Only with or without a verdict.")
+    ] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Anomaly]:

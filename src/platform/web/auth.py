@@ -38,7 +38,10 @@ from web.problems import problems
 from web.services import Services
 
 TenantName = Annotated[
-    str, msgspec.Meta(max_length=40, description="The tenant's slug; `platform` for operators.", examples=["acme"])
+    str,
+    msgspec.Meta(
+        max_length=40, description="The tenant's slug; `platform` for operators.", examples=["acme"]
+    ),
 ]
 XTenant = Annotated[
     str | None,
@@ -97,7 +100,7 @@ async def register(
     services: NamedDependency[Services],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[TenantFounded]:
-    """Found a tenant and its owner. 201 where it is ready within two seconds, else 202: log in a little later."""
+    """Found a tenant and its owner: 201 when it is ready within two seconds, else 202; then log in later."""
     require_valid(data.organisation)
     owner = Account(uuid4(), normalised_email(data.email), data.full_name, Role.OWNER)
     founder = Founder(owner, await services.passwords.hash(data.password))
@@ -114,7 +117,9 @@ async def register(
     status_code=200,
     responses=problems(400, 401, 409, 422, 429),
 )
-async def login(data: JSONBody[Login], services: NamedDependency[Services], x_tenant: XTenant = None) -> Tokens:
+async def login(
+    data: JSONBody[Login], services: NamedDependency[Services], x_tenant: XTenant = None
+) -> Tokens:
     """Exchange credentials for tokens; the answer and its cost are the same for unknown accounts."""
     slug = _named_tenant(data.tenant, x_tenant)
     found = await _credentials(services, slug, normalised_email(data.email))
@@ -233,7 +238,7 @@ async def _account_session(
 
 @asynccontextmanager
 async def _token_session(services: Services, text: str) -> AsyncIterator[Session]:
-    """The session of the tenant that a refresh token names; raises RefreshTokenRefused where it names none."""
+    """The session of the tenant that a refresh token names; raises RefreshTokenRefused without one."""
     try:
         async with _account_session(services, slug_in_refresh_token(text)) as session:
             yield session
@@ -252,6 +257,4 @@ async def _audit(session: Session, entry: AuditEntry) -> None:
         await append_platform_entry(session, entry)
 
 
-auth_router = Router(
-    "/auth", route_handlers=[register, login, refresh, logout, me], tags=["Accounts"]
-)
+auth_router = Router("/auth", route_handlers=[register, login, refresh, logout, me], tags=["Accounts"])

@@ -10,8 +10,8 @@ from litestar.params import FromPath, QueryParameter
 
 from core.costing import CostRecord, CurrentCosts, Projection
 from core.cursor import decode_cursor
-from core.permission import Permission
 from core.period import local_day, month_of
+from core.permission import Permission
 from core.resource import Resource
 from shell import costs
 from shell.session import tenant_session
@@ -38,7 +38,7 @@ async def list_costs(
     cursor: Cursor = None,
 ) -> Page[CostRecord]:
     """What each day's use of each resource costs, with the version of the price that made it so."""
-    after = decode_cursor(cursor, costs.CostKey) if cursor else None
+    after = decode_cursor(cursor, tuple[date, str]) if cursor else None
     async with tenant_session(services.pool, tenant_id=tenant_id, readonly=True) as session:
         found = await costs.page(session, first=first, last=last, resource=resource, after=after, limit=limit)
     return page_of(found, limit, lambda record: (record.day, record.resource))
@@ -72,6 +72,4 @@ async def projected_costs(tenant_id: FromPath[UUID], services: NamedDependency[S
         return await costs.projected(session, month_of(now, zone), local_day(now, zone))
 
 
-costs_router = Router(
-    "/", route_handlers=[list_costs, current_costs, projected_costs], tags=["Costs"]
-)
+costs_router = Router("/", route_handlers=[list_costs, current_costs, projected_costs], tags=["Costs"])

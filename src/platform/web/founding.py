@@ -1,4 +1,4 @@
-"""Founding a tenant: one transaction registers it and queues its provisioning; then the answer waits a little."""
+"""Founding a tenant: one transaction registers it and queues its provisioning; the answer waits a little."""
 
 import asyncio
 import time
@@ -85,9 +85,7 @@ async def _register(
     return Founded(tenant.id, job.id, founder.account if founder else None)
 
 
-async def answer_founded(
-    services: Services, founded: Founded
-) -> Response[TenantFounded]:
+async def answer_founded(services: Services, founded: Founded) -> Response[TenantFounded]:
     """201 where the tenant is open within two seconds, else 202 with the job's address."""
     job, tenant = await _waited_for(services, founded)
     is_done = job.state is JobState.DONE

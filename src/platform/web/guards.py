@@ -96,7 +96,10 @@ async def _audit_refusal(connection: Connection, identity: Identity, tenant_id: 
         subject=f"tenant:{tenant_id}",
         actor=actor_of(connection, identity),
         outcome=Outcome.DENIED,
-        details={"method": str(connection.scope.get("method", "")), "tenant_of_caller": str(identity.tenant_id)},
+        details={
+            "method": str(connection.scope.get("method", "")),
+            "tenant_of_caller": str(identity.tenant_id),
+        },
     )
     async with platform_session(services.pool) as session:
         await append_platform_entry(session, entry)

@@ -9,8 +9,8 @@ from litestar.params import FromPath
 
 from core.cursor import decode_cursor
 from core.invoicing import Invoice, InvoiceContent
-from core.permission import Permission
 from core.period import month_of
+from core.permission import Permission
 from shell import invoices
 from shell.invoices import InvoiceSummary
 from shell.session import tenant_session
@@ -34,7 +34,7 @@ async def list_invoices(
     cursor: Cursor = None,
 ) -> Page[InvoiceSummary]:
     """Invoices, the latest month first."""
-    after = decode_cursor(cursor, invoices.InvoiceKey) if cursor else None
+    after = decode_cursor(cursor, tuple[str, UUID]) if cursor else None
     async with tenant_session(services.pool, tenant_id=tenant_id, readonly=True) as session:
         found = await invoices.page(session, after=after, limit=limit)
     return page_of(found, limit, lambda invoice: (invoice.month, invoice.id))
@@ -69,6 +69,4 @@ async def get_invoice(
         return await invoices.get(session, invoice_id)
 
 
-invoices_router = Router(
-    "/", route_handlers=[list_invoices, preview_invoice, get_invoice], tags=["Invoices"]
-)
+invoices_router = Router("/", route_handlers=[list_invoices, preview_invoice, get_invoice], tags=["Invoices"])

@@ -20,7 +20,7 @@ KEYS_MAX_AGE = 300
 
 
 class Health(msgspec.Struct, frozen=True):
-    """`ok`, `degraded` (Redis is away: jobs wait, all else goes on) or `unavailable`, and each part's state."""
+    """`ok`, `degraded` (Redis is away: jobs wait, all else goes on) or `unavailable`, and each part."""
 
     status: str
     checks: dict[str, str]
@@ -70,9 +70,7 @@ async def _health(services: Services) -> Response[Health]:
     if checks["database"] != "ok":
         status = "unavailable"
     milliseconds = round((time.perf_counter() - started) * 1000, 1)
-    return Response(
-        Health(status, checks, milliseconds), status_code=503 if status == "unavailable" else 200
-    )
+    return Response(Health(status, checks, milliseconds), status_code=503 if status == "unavailable" else 200)
 
 
 async def _database(services: Services) -> str:

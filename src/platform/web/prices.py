@@ -111,7 +111,11 @@ async def _set(
             effective_from=data.effective_from,
         )
         subject = "prices" if tenant_id is None else f"tenant:{tenant_id}"
-        details = {"resource": data.resource, "unit_price": str(data.unit_price), "from": str(data.effective_from)}
+        details = {
+            "resource": data.resource,
+            "unit_price": str(data.unit_price),
+            "from": str(data.effective_from),
+        }
         entry = AuditEntry("price.set", subject, actor_of(request, identity), details=details)
         await append_platform_entry(session, entry)
     return price

@@ -139,8 +139,6 @@ def _headers(kind: Kind, data: Mapping[str, Any]) -> dict[str, str]:
     return {"Retry-After": str(data["retry_after"])} if "retry_after" in data else {}
 
 
-
-
 def _fields(error: ValidationException) -> list[FieldError]:
     extra = error.extra if isinstance(error.extra, list) else []
     return [

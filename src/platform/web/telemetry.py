@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import structlog
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bound_contextvars
 
@@ -28,7 +29,7 @@ class Telemetry:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and remember how it was answered."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
@@ -49,7 +50,7 @@ class Telemetry:
                 _record(scope, status, time.perf_counter() - started)
 
 
-def _request_id(scope: Any) -> str:  # noqa: ANN401 -- an ASGI scope
+def _request_id(scope: Any) -> str:
     """The caller's id for the request where it is a plain one, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and REQUEST_ID.fullmatch(value.decode("latin-1")):
@@ -57,7 +58,7 @@ def _request_id(scope: Any) -> str:  # noqa: ANN401 -- an ASGI scope
     return uuid.uuid4().hex
 
 
-def _record(scope: Any, status: int, seconds: float) -> None:  # noqa: ANN401 -- an ASGI scope
+def _record(scope: Any, status: int, seconds: float) -> None:
     endpoint = scope.get("path_template") or UNMATCHED
     method = scope["method"] if scope["method"] in METHODS else "OTHER"
     user = scope.get("user")

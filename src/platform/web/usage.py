@@ -8,7 +8,15 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Router, get, post
 from litestar.di import NamedDependency
-from litestar.openapi.spec import Example, OpenAPIMediaType, OpenAPIType, Operation, Reference, RequestBody, Schema
+from litestar.openapi.spec import (
+    Example,
+    OpenAPIMediaType,
+    OpenAPIType,
+    Operation,
+    Reference,
+    RequestBody,
+    Schema,
+)
 from litestar.params import FromPath, HeaderParameter, QueryParameter, RawBody
 
 from core.cursor import decode_cursor
@@ -37,7 +45,7 @@ Prefer = Annotated[
     HeaderParameter(
         name="Prefer",
         max_length=200,
-        description="`handling=lenient` stores the good events of a batch and reports the bad ones (RFC 7240).",
+        description="`handling=lenient` stores the good events and reports the bad ones (RFC 7240).",
     ),
 ]
 
@@ -84,7 +92,10 @@ class RecordUsage(Operation):
     request_body: RequestBody | Reference | None = field(
         default_factory=lambda: RequestBody(
             required=True,
-            content={JSON: _batch_of("UsageEvent", _EXAMPLE), CLOUD_EVENTS: _batch_of("CloudEvent", _CLOUD_EXAMPLE)},
+            content={
+                JSON: _batch_of("UsageEvent", _EXAMPLE),
+                CLOUD_EVENTS: _batch_of("CloudEvent", _CLOUD_EXAMPLE),
+            },
         )
     )
 
@@ -107,7 +118,7 @@ async def record_usage(
     services: NamedDependency[Services],
     prefer: Prefer = None,
 ) -> UsageAccepted:
-    """Record up to 10,000 events; one whose `(source, id)` is known counts as a duplicate and changes nothing.
+    """Record up to 10,000 events; one whose `(source, id)` is known is a duplicate and changes nothing.
 
     All or nothing, unless the batch is sent with `Prefer: handling=lenient`.
     """
@@ -132,13 +143,15 @@ async def list_usage(
     services: NamedDependency[Services],
     resource: Annotated[Resource | None, QueryParameter(description="Only this resource.")] = None,
     source: Annotated[str | None, QueryParameter(max_length=200, description="Only this source.")] = None,
-    start: Annotated[Instant | None, QueryParameter(name="from", description="Not before this instant.")] = None,
+    start: Annotated[
+        Instant | None, QueryParameter(name="from", description="Not before this instant.")
+    ] = None,
     end: Annotated[Instant | None, QueryParameter(name="to", description="Before this instant.")] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[StoredEvent]:
     """Usage events, the newest first."""
-    after = decode_cursor(cursor, usage.UsageKey) if cursor else None
+    after = decode_cursor(cursor, tuple[datetime, str, str]) if cursor else None
     async with tenant_session(services.pool, tenant_id=tenant_id, readonly=True) as session:
         found = await usage.page(
             session, resource=resource, source=source, start=start, end=end, after=after, limit=limit

@@ -4,8 +4,8 @@ import asyncio
 import functools
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import ParamSpec
 
@@ -76,7 +76,7 @@ async def pools(settings: Settings) -> AsyncIterator[Connected]:
 
 
 def command(work: Callable[Parameters, Awaitable[None]]) -> Callable[Parameters, None]:
-    """Run an asynchronous command; what a user can do something about is said in one sentence, exit code 1."""
+    """Run an asynchronous command; what a user can mend is said in one sentence, with exit code 1."""
 
     @functools.wraps(work)
     def run(*args: Parameters.args, **kwargs: Parameters.kwargs) -> None:
@@ -90,19 +90,15 @@ async def _awaited(work: Awaitable[None]) -> None:
     await work
 
 
-class said_in_a_sentence:  # noqa: N801 -- a context manager, named as it reads
-    """Turn errors that a user can do something about into a sentence and exit code 1."""
-
-    def __enter__(self) -> None:
-        """Nothing to prepare."""
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
-        """Say what went wrong, unless it is a bug."""
-        if isinstance(error, InvalidInput):
-            for problem in error.data["errors"]:
-                click.echo(f"{problem.get('field', '')}: {problem['detail']}", err=True)
-            sys.exit(1)
-        if isinstance(error, (PlatformError, asyncpg.PostgresError, ConnectionError)):
-            click.echo(f"Error: {error}", err=True)
-            sys.exit(1)
-        return False
+@contextmanager
+def said_in_a_sentence() -> Iterator[None]:
+    """Turn errors that a user can mend into a sentence and exit code 1; a bug keeps its trace."""
+    try:
+        yield
+    except InvalidInput as error:
+        for problem in error.data["errors"]:
+            click.echo(f"Error: {problem.get('field', '')} {problem['detail']}", err=True)
+        sys.exit(1)
+    except (PlatformError, asyncpg.PostgresError, ConnectionError) as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)

@@ -1,6 +1,7 @@
 """`eu-platform operator`: accounts of the platform itself."""
 
 import secrets
+import sys
 from pathlib import Path
 from uuid import uuid4
 
@@ -33,16 +34,18 @@ def operator() -> None:
     """Accounts of the platform itself."""
 
 
-@operator.command()
+@operator.command("create")
 @click.option("--email", required=True, help="What the operator logs in with; the tenant is 'platform'.")
 @click.option("--name", "full_name", default="Operator", show_default=True)
 @click.option("--role", type=click.Choice(["OPERATOR", "AUDITOR"]), default="OPERATOR", show_default=True)
 @click.option("--password-stdin", is_flag=True, help="Read the password from standard input.")
 @data_option
 @command
-async def create(email: str, full_name: str, role: str, password_stdin: bool, data: Path | None) -> None:
+async def create_account(
+    email: str, full_name: str, role: str, password_stdin: bool, data: Path | None
+) -> None:
     """Create an account; without --password-stdin, a password is made and shown once."""
-    given = click.get_text_stream("stdin").readline().rstrip("\n") if password_stdin else None
+    given = sys.stdin.readline().rstrip("\n") if password_stdin else None
     password = given if given is not None else secrets.token_urlsafe(18)
     async with connected(data) as platform:
         await create_operator(platform, email=email, full_name=full_name, role=Role(role), password=password)

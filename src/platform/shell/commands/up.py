@@ -153,5 +153,3 @@ def _demo_lines(url: str, tenant: DemoTenant) -> list[str]:
         f"    -d '{login}' | sed 's/.*\"access_token\":\"\\([^\"]*\\).*/\\1/')",
         f'  curl -s {url}/api/v1/tenants/{tenant.id}/costs/current -H "Authorization: Bearer $TOKEN"',
     ]
-
-
