@@ -27,7 +27,7 @@ from web.services import Services
 class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was found out about an anomaly."""
 
-    note: Annotated[str, msgspec.Meta(max_length=1_000, pattern=r"\A[^\x00]*\Z")] | None = None
+    note: Annotated[str, msgspec.Meta(max_length=1_000, pattern=r"^[^\x00]*$")] | None = None
 
 
 @get(

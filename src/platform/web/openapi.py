@@ -1,14 +1,21 @@
-"""The OpenAPI document."""
+"""The OpenAPI document: what the framework finds out, made right where it cannot know better."""
 
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any, cast
 
 import msgspec
+from litestar import Litestar, Request
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
+from litestar.routes import HTTPRoute
 
 from core.usage import CloudEvent, UsageEvent
+from web.examples import EXAMPLES
+from web.problems import DESCRIPTIONS, MEDIA_TYPE
+
+Document = dict[str, Any]
 
 DESCRIPTION = """
 Usage recording, daily aggregation, costs, anomalies and invoices, for tenants in the EU.
@@ -30,12 +37,13 @@ TAGS = [
     Tag("Operations", "Health, metrics and keys."),
 ]
 
+SUCCESS = {"200": "Done.", "201": "Made.", "202": "Accepted; the work goes on.", "204": "Done."}
+UNFORESEEN = (500, 503)
+"""What any operation may answer."""
+
 
 def openapi_config() -> OpenAPIConfig:
-    """The document's head, its security scheme, and the schemas of what handlers decode themselves."""
-    _, schemas = msgspec.json.schema_components(
-        (UsageEvent, CloudEvent), ref_template="#/components/schemas/{name}"
-    )
+    """The document's head and its security scheme; served as /openapi.json."""
     return OpenAPIConfig(
         title="EU Platform",
         version=version("eu-platform"),
@@ -43,7 +51,6 @@ def openapi_config() -> OpenAPIConfig:
         license=License(name="Apache-2.0", identifier="Apache-2.0"),
         tags=TAGS,
         components=Components(
-            schemas=cast("Any", schemas),
             security_schemes={
                 "accessToken": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
             },
@@ -51,5 +58,99 @@ def openapi_config() -> OpenAPIConfig:
         security=[{"accessToken": []}],
         use_handler_docstrings=True,
         path="/openapi.json",
-        render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"])],
+        render_plugins=[DocumentPlugin(path=["/", "/openapi.json"])],
     )
+
+
+class DocumentPlugin(JsonRenderPlugin):
+    """Serves the finished document."""
+
+    def render(self, request: Request[Any, Any, Any], openapi_schema: Document) -> bytes:
+        """The document as JSON."""
+        return msgspec.json.encode(_finished(openapi_schema, _public_operations(request.app)))
+
+
+def openapi_document(app: Litestar) -> Document:
+    """The finished document of an application."""
+    return _finished(app.openapi_schema.to_schema(), _public_operations(app))
+
+
+def _finished(document: Document, public: set[str]) -> Document:
+    """The document with what only we know: bodies decoded by hand, public operations, examples, names."""
+    _, decoded = msgspec.json.schema_components(
+        (UsageEvent, CloudEvent), ref_template="#/components/schemas/{name}"
+    )
+    schemas = decoded | document["components"]["schemas"]
+    for name, examples in EXAMPLES.items():
+        schemas[name]["examples"] = examples
+    document = document | {"components": document["components"] | {"schemas": schemas}}
+    for operation in _operations(document):
+        _finish_operation(operation, public)
+    return cast("Document", _renamed(document))
+
+
+def _operations(document: Document) -> Iterator[Document]:
+    for item in document["paths"].values():
+        yield from (operation for operation in item.values() if "operationId" in operation)
+
+
+def _finish_operation(operation: Document, public: set[str]) -> None:
+    if operation["operationId"] in public:
+        operation["security"] = []
+    for parameter in operation.get("parameters", []):
+        parameter["schema"] = _without_null(parameter["schema"])
+    responses = operation["responses"]
+    if MEDIA_TYPE not in responses.get("400", {}).get("content", {}):
+        responses.pop("400", None)  # the framework's own form of error, which is never answered
+    for status, response in responses.items():
+        response["description"] = SUCCESS.get(status, response["description"])
+    responses |= {str(status): _problem(status) for status in UNFORESEEN}
+
+
+def _problem(status: int) -> Document:
+    schema = {"$ref": "#/components/schemas/Problem"}
+    return {"description": DESCRIPTIONS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
+def _without_null(schema: Document) -> Document:
+    """A parameter that is left out is not null: only its other form is described."""
+    forms = [form for form in schema.get("oneOf", []) if form != {"type": "null"}]
+    if len(forms) != 1:
+        return schema
+    form: Document = forms[0]
+    return form | {key: value for key, value in schema.items() if key != "oneOf"}
+
+
+def _renamed(node: Any) -> Any:
+    """Plain component names (`Page_core.tenant.Tenant_` is TenantPage), and patterns for any language."""
+    if isinstance(node, dict):
+        return {_plain_name(key): _plain_value(key, _renamed(value)) for key, value in node.items()}
+    return [_renamed(item) for item in node] if isinstance(node, list) else node
+
+
+def _plain_name(name: str) -> str:
+    if name.startswith("Page_"):
+        return name.strip("_").rpartition(".")[2] + "Page"
+    return name
+
+
+def _plain_value(key: str, value: Any) -> Any:
+    if key == "$ref":
+        head, _, name = value.rpartition("/")
+        return f"{head}/{_plain_name(name)}"
+    if key == "title" and isinstance(value, str) and value.startswith("Page["):
+        return value.removeprefix("Page[").removesuffix("]") + "Page"
+    if key == "pattern" and isinstance(value, str):
+        return value.replace(r"\A", "^").replace(r"\Z", "$").replace(r"(?!\n)", "")
+    return value
+
+
+def _public_operations(app: Litestar) -> set[str]:
+    """The operations that no guard stands before."""
+    return {
+        str(handler.operation_id)
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if handler.operation_id and not handler.guards
+    }

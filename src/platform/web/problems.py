@@ -165,6 +165,8 @@ DESCRIPTIONS = {
     415: "The content type is not supported.",
     422: "The input is not valid; see errors.",
     429: "Too many requests; see Retry-After.",
+    500: "Something went wrong here; the request id finds it in the log.",
+    503: "The database does not answer; see Retry-After.",
 }
 
 

@@ -30,6 +30,7 @@ from shell import usage
 from shell.database import retried
 from shell.session import tenant_session
 from shell.usage import StoredEvent
+from web.examples import EXAMPLES
 from web.guards import may
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from web.problems import TENANT_PROBLEMS, problems
@@ -58,31 +59,10 @@ class UsageAccepted(msgspec.Struct, frozen=True):
     rejected: list[Rejection]
 
 
-_EXAMPLE = [
-    {
-        "id": "2026-11-23T10:00:00Z",
-        "source": "vm-1",
-        "resource": "cpu",
-        "quantity": "0.25",
-        "occurred_at": "2026-11-23T10:00:00Z",
-    }
-]
-_CLOUD_EXAMPLE = [
-    {
-        "specversion": "1.0",
-        "id": "2026-11-23T10:00:00Z",
-        "source": "vm-1",
-        "type": "usage.cpu",
-        "time": "2026-11-23T10:00:00Z",
-        "data": {"quantity": "0.25"},
-    }
-]
-
-
-def _batch_of(schema: str, example: object) -> OpenAPIMediaType:
+def _batch_of(schema: str) -> OpenAPIMediaType:
     items = Reference(ref=f"#/components/schemas/{schema}")
     array = Schema(type=OpenAPIType.ARRAY, items=items, min_items=1, max_items=MAX_EVENTS)
-    return OpenAPIMediaType(schema=array, examples={"batch": Example(value=example)})
+    return OpenAPIMediaType(schema=array, examples={"batch": Example(value=EXAMPLES[schema])})
 
 
 @dataclass
@@ -92,10 +72,7 @@ class RecordUsage(Operation):
     request_body: RequestBody | Reference | None = field(
         default_factory=lambda: RequestBody(
             required=True,
-            content={
-                JSON: _batch_of("UsageEvent", _EXAMPLE),
-                CLOUD_EVENTS: _batch_of("CloudEvent", _CLOUD_EXAMPLE),
-            },
+            content={JSON: _batch_of("UsageEvent"), CLOUD_EVENTS: _batch_of("CloudEvent")},
         )
     )
 

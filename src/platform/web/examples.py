@@ -1,0 +1,209 @@
+"""Examples of what is sent and answered, by the name of the schema; a test decodes each as its type."""
+
+from typing import Any
+
+_DAY = "2026-11-22"
+_INSTANT = "2026-11-23T10:00:00Z"
+_TENANT_ID = "5f0c2f5e-8f0a-4c57-9a39-0d7a7c1b2a10"
+_USER_ID = "0a3d3f4e-5b6c-4d7e-8f90-a1b2c3d4e5f6"
+_OTHER_ID = "9b2d6a54-1c3e-4f58-8a7b-6c5d4e3f2a1b"
+
+_ORGANISATION = {"name": "Acme Cloud", "slug": "acme-cloud", "country": "DE", "vat_id": "DE123456789"}
+_TENANT = {
+    "id": _TENANT_ID,
+    "slug": "acme-cloud",
+    "name": "Acme Cloud",
+    "state": "ACTIVE",
+    "country": "DE",
+    "vat_id": "DE123456789",
+    "time_zone": "Europe/Berlin",
+    "currency": "EUR",
+    "created_at": _INSTANT,
+}
+_ACCOUNT = {"id": _USER_ID, "email": "ada@example.com", "full_name": "Ada Lovelace", "role": "OWNER"}
+_JOB = {
+    "id": _OTHER_ID,
+    "kind": "provision_tenant",
+    "tenant_id": _TENANT_ID,
+    "args": {},
+    "state": "DONE",
+    "step": "founder",
+    "progress": 1.0,
+    "attempts": 1,
+    "error": None,
+    "request_id": "b6d8f0c2",
+    "created_at": _INSTANT,
+    "finished_at": _INSTANT,
+}
+_EVENT = {
+    "id": _INSTANT,
+    "source": "vm-1",
+    "resource": "cpu",
+    "quantity": "0.25",
+    "occurred_at": _INSTANT,
+}
+_LINE = {
+    "position": 1,
+    "resource": "cpu",
+    "description": "cpu (vCPU-hour)",
+    "quantity": "720",
+    "unit": "vCPU-hour",
+    "unit_price": "0.02",
+    "amount": {"amount": "14.40", "currency": "EUR"},
+}
+_SUMMARY = {
+    "id": _OTHER_ID,
+    "month": "2026-10",
+    "state": "ISSUED",
+    "number": "ACME-CLOUD-2026-00001",
+    "currency": "EUR",
+    "net": {"amount": "14.40", "currency": "EUR"},
+    "vat": {"amount": "2.74", "currency": "EUR"},
+    "total": {"amount": "17.14", "currency": "EUR"},
+    "created_at": "2026-11-02T01:00:00Z",
+    "issued_at": "2026-11-02T01:00:00Z",
+    "due_on": "2026-11-16",
+}
+_CONTENT = {
+    "month": "2026-10",
+    "currency": "EUR",
+    "seller": {"name": "EU Platform GmbH", "country": "DE", "vat_id": "DE987654321"},
+    "buyer": {"name": "Acme Cloud", "country": "DE", "vat_id": "DE123456789"},
+    "lines": [_LINE],
+    "net": _SUMMARY["net"],
+    "vat_rule": "domestic",
+    "vat_rate": "19",
+    "vat": _SUMMARY["vat"],
+    "total": _SUMMARY["total"],
+    "note": "",
+}
+
+EXAMPLES: dict[str, list[dict[str, Any]]] = {
+    "Account": [_ACCOUNT],
+    "Acknowledgement": [{"note": "A load test; nothing to mend."}],
+    "Anomaly": [
+        {
+            "id": _OTHER_ID,
+            "day": _DAY,
+            "resource": "network",
+            "observed": "812.5",
+            "expected": 240.1,
+            "expected_low": 190.0,
+            "expected_high": 290.2,
+            "z_score": 28.5,
+            "severity": "high",
+            "detected_at": _INSTANT,
+            "acknowledged_at": None,
+            "acknowledged_by": None,
+            "note": None,
+        }
+    ],
+    "CloudEvent": [
+        {
+            "specversion": "1.0",
+            "id": _INSTANT,
+            "source": "vm-1",
+            "type": "usage.cpu",
+            "time": _INSTANT,
+            "data": {"quantity": "0.25"},
+        }
+    ],
+    "CostRecord": [
+        {
+            "day": _DAY,
+            "resource": "cpu",
+            "quantity": "24",
+            "unit_price": "0.02",
+            "price_id": _OTHER_ID,
+            "cost": {"amount": "0.480000", "currency": "EUR"},
+        }
+    ],
+    "CurrentCosts": [
+        {
+            "month": "2026-11",
+            "total": {"amount": "10.56", "currency": "EUR"},
+            "resources": [
+                {
+                    "resource": "cpu",
+                    "unit": "vCPU-hour",
+                    "quantity": "528",
+                    "cost": {"amount": "10.560000", "currency": "EUR"},
+                }
+            ],
+            "up_to": _DAY,
+        }
+    ],
+    "Health": [{"status": "ok", "checks": {"database": "ok", "redis": "ok"}, "duration_ms": 1.2}],
+    "Invoice": [
+        _CONTENT
+        | {key: _SUMMARY[key] for key in ("id", "state", "number", "issued_at", "due_on", "created_at")}
+    ],
+    "InvoiceContent": [_CONTENT],
+    "InvoiceSummary": [_SUMMARY],
+    "Job": [_JOB],
+    "Login": [
+        {"tenant": "acme-cloud", "email": "ada@example.com", "password": "correct horse battery staple"}
+    ],
+    "Me": [{"user": _ACCOUNT, "tenant": _TENANT}],
+    "Money": [{"amount": "12.34", "currency": "EUR"}],
+    "NewPrice": [{"resource": "cpu", "unit_price": "0.018", "effective_from": "2027-01-01"}],
+    "Organisation": [_ORGANISATION],
+    "Price": [
+        {
+            "id": _OTHER_ID,
+            "tenant_id": None,
+            "resource": "cpu",
+            "unit_price": "0.02",
+            "currency": "EUR",
+            "effective_from": "2026-01-01",
+        }
+    ],
+    "Problem": [
+        {
+            "type": "urn:eu-platform:problem:invalid-input",
+            "title": "Invalid input",
+            "status": 422,
+            "detail": "The request is not valid; see errors.",
+            "request_id": "b6d8f0c2",
+            "errors": [{"index": 3, "detail": "quantity: must not be negative"}],
+        }
+    ],
+    "Projection": [
+        {
+            "month": "2026-11",
+            "so_far": {"amount": "10.56", "currency": "EUR"},
+            "projected": {"amount": "14.40", "currency": "EUR"},
+            "complete_days": 22,
+            "days_in_month": 30,
+        }
+    ],
+    "Refresh": [{"refresh_token": "eur_acme-cloud_q83vEjRWeJA…"}],
+    "Registration": [
+        {
+            "organisation": _ORGANISATION,
+            "email": "ada@example.com",
+            "password": "correct horse battery staple",
+            "full_name": "Ada Lovelace",
+        }
+    ],
+    "StoredEvent": [_EVENT | {"received_at": _INSTANT, "attributes": None}],
+    "Tenant": [_TENANT],
+    "TenantChanges": [{"name": "Acme Cloud SE"}],
+    "TenantFounded": [{"tenant": _TENANT, "job": _JOB, "user": _ACCOUNT}],
+    "Tokens": [
+        {
+            "access_token": "eyJhbGciOiJSUzI1NiIs…",
+            "refresh_token": "eur_acme-cloud_q83vEjRWeJA…",
+            "token_type": "Bearer",
+            "expires_in": 900,
+        }
+    ],
+    "UsageAccepted": [
+        {
+            "accepted": 998,
+            "duplicates": 1,
+            "rejected": [{"index": 3, "detail": "quantity: must not be negative"}],
+        }
+    ],
+    "UsageEvent": [_EVENT],
+}
