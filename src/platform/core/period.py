@@ -8,8 +8,6 @@ from zoneinfo import ZoneInfo, available_timezones
 
 import msgspec
 
-from core.errors import InvalidInput
-
 QUARTER_HOUR = timedelta(minutes=15)
 INSTANT = timedelta(microseconds=1)
 """The smallest step between instants, here and in PostgreSQL."""
@@ -67,12 +65,6 @@ def month_of_day(day: date) -> Month:
 def is_time_zone(name: str) -> bool:
     """Whether a text names a time zone of the IANA database."""
     return name in _time_zones()
-
-
-def require_time_zone(name: str) -> None:
-    """Refuse a text that names no time zone: raises InvalidInput."""
-    if not is_time_zone(name):
-        raise InvalidInput(errors=[{"field": "time_zone", "detail": "is not an IANA time zone"}])
 
 
 @cache

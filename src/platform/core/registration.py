@@ -2,12 +2,12 @@
 
 import re
 from typing import Annotated
-from zoneinfo import available_timezones
 
 import msgspec
 
 from core.country import COUNTRIES, STANDARD_VAT, vat_id_prefix
 from core.errors import InvalidInput
+from core.period import is_time_zone
 from core.tenant import RESERVED_SLUGS, Slug
 
 DEFAULT_TIME_ZONES = {
@@ -29,7 +29,7 @@ VAT_ID = re.compile(r"[A-Z]{2}[0-9A-Z+*]{2,12}")
 Name = Annotated[
     str,
     msgspec.Meta(
-        min_length=1, max_length=200, pattern=r"\A[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*\Z"
+        min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*[^\s\x00-\x1f\x7f][^\x00-\x1f\x7f]*$(?!\n)"
     ),
 ]
 Email = Annotated[
@@ -37,7 +37,7 @@ Email = Annotated[
     msgspec.Meta(
         min_length=3,
         max_length=254,
-        pattern=r"\A\s*[^\s@\x00-\x1f]+@[^\s@\x00-\x1f]+\.[^\s@\x00-\x1f]+\s*\Z",
+        pattern=r"^\s*[^\s@\x00-\x1f]+@[^\s@\x00-\x1f]+\.[^\s@\x00-\x1f]+\s*$",
         examples=["ada@example.com"],
     ),
 ]
@@ -51,7 +51,7 @@ NewPassword = Annotated[
     ),
 ]
 Country = Annotated[
-    str, msgspec.Meta(pattern=r"\A[A-Z]{2}\Z", description="ISO 3166-1 alpha-2.", examples=["DE"])
+    str, msgspec.Meta(pattern=r"^[A-Z]{2}$(?!\n)", description="ISO 3166-1 alpha-2.", examples=["DE"])
 ]
 VatId = Annotated[
     str, msgspec.Meta(max_length=20, description="With the country's prefix.", examples=["DE123456789"])
@@ -112,4 +112,4 @@ def _vat_id_objection(country: str, vat_id: str | None) -> str | None:
 
 
 def _time_zone_objection(time_zone: str | None) -> str | None:
-    return None if time_zone is None or time_zone in available_timezones() else "is not an IANA time zone"
+    return None if time_zone is None or is_time_zone(time_zone) else "is not an IANA time zone"
