@@ -41,6 +41,10 @@ check:
 bench *args:
     @exec {{ uv }} run python -m bench.run "$@"
 
+# Write openapi.json anew; commit it with what changed the API
+openapi:
+    {{ uv }} run python -m web.openapi > openapi.json
+
 # Format the code and repair what the linter can
 fmt *args:
     {{ uv }} run ruff format "$@"

@@ -7,6 +7,8 @@ from uuid import UUID
 
 import msgspec
 
+from core.errors import NotFound, PeriodNotOver, PlatformError, TenantGone
+
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=10)
 MAX_ATTEMPTS = 8
@@ -56,9 +58,13 @@ class GiveUp(msgspec.Struct, frozen=True):
     """Every attempt has failed."""
 
 
-def after_failure(attempts: int, now: datetime) -> Retry | GiveUp:
+FINAL: tuple[type[PlatformError], ...] = (NotFound, PeriodNotOver, TenantGone)
+"""Errors that no further attempt could mend."""
+
+
+def after_failure(attempts: int, now: datetime, error: Exception | None = None) -> Retry | GiveUp:
     """What follows the n-th failed attempt: a retry after twice the last delay, up to eight attempts."""
-    if attempts >= MAX_ATTEMPTS:
+    if attempts >= MAX_ATTEMPTS or isinstance(error, FINAL):
         return GiveUp()
     delay = min(FIRST_RETRY * 2 ** (attempts - 1), LONGEST_RETRY)
     return Retry(now + delay)

@@ -14,7 +14,7 @@ from jobs.context import WorkerContext
 from jobs.invoicing import find_unbilled_months
 from jobs.runner import run_job
 from jobs.schedule import Finder
-from jobs.sweep import sweep_jobs
+from jobs.sweep import forget_finished, sweep_jobs
 from shell.announce import LONGEST_STREAM, RUN_JOB, STREAM
 from shell.settings import Secret
 
@@ -68,7 +68,11 @@ def worker_broker(redis_url: Secret, context: WorkerContext) -> PatientBroker:
     async def unbilled_months() -> None:
         await find_unbilled_months(context)
 
+    async def forget() -> None:
+        await forget_finished(context)
+
     broker.register_task(run, task_name=RUN_JOB)
+    broker.register_task(forget, task_name=Finder.FORGET_FINISHED)
     broker.register_task(sweep, task_name=Finder.SWEEP_JOBS)
     broker.register_task(open_days, task_name=Finder.FIND_OPEN_DAYS)
     broker.register_task(unbilled_months, task_name=Finder.FIND_UNBILLED_MONTHS)

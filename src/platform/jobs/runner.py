@@ -8,7 +8,6 @@ from uuid import UUID
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from core.errors import PlatformError
 from core.job import Job, JobKind
 from jobs import closing, invoicing, provisioning
 from jobs.context import WorkerContext
@@ -43,12 +42,9 @@ async def run_job(context: WorkerContext, job_id: UUID) -> None:
 async def _run(context: WorkerContext, job: Job) -> None:
     try:
         await HANDLERS[job.kind](context, job, Progress(context, job.id))
-    except Exception as error:
-        # Whatever went wrong, the job must say so and be tried again. Only our own errors' messages are known
-        # to hold no data of a tenant; of others the class is enough, and the log has the rest.
-        message = str(error) if isinstance(error, PlatformError) else type(error).__name__
+    except Exception as error:  # whatever went wrong, the job must say so and be tried again
         async with platform_session(context.pool) as session:
-            state = await table.fail(session, job, message, worker=context.worker)
+            state = await table.fail(session, job, error, worker=context.worker)
         log.exception("job.failed", attempt=job.attempts, state=state)
     else:
         async with platform_session(context.pool) as session:

@@ -6,6 +6,8 @@ import msgspec
 
 from shell.settings import Settings
 
+FORGET_SECONDS = 3_600
+
 
 class Finder(StrEnum):
     """The names of the tasks that look for work."""
@@ -13,6 +15,7 @@ class Finder(StrEnum):
     SWEEP_JOBS = "sweep_jobs"
     FIND_OPEN_DAYS = "find_open_days"
     FIND_UNBILLED_MONTHS = "find_unbilled_months"
+    FORGET_FINISHED = "forget_finished"
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -28,4 +31,5 @@ def schedules(settings: Settings) -> tuple[Schedule, ...]:
         Schedule(Finder.SWEEP_JOBS, settings.job_sweep_seconds),
         Schedule(Finder.FIND_OPEN_DAYS, settings.close_days_seconds),
         Schedule(Finder.FIND_UNBILLED_MONTHS, settings.invoice_scan_seconds),
+        Schedule(Finder.FORGET_FINISHED, FORGET_SECONDS),
     )

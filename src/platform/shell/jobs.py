@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import msgspec
 
-from core.errors import NotFound
+from core.errors import NotFound, PlatformError
 from core.job import GiveUp, Job, JobKind, JobState, after_failure
 from shell.queries import SQL
 from shell.session import Session
@@ -69,11 +69,14 @@ async def finish(session: Session, job_id: UUID, *, worker: str) -> None:
     await session.connection.execute(SQL["finish_job"], job_id, worker, datetime.now(UTC))
 
 
-async def fail(session: Session, job: Job, error: str, *, worker: str) -> JobState:
-    """Record a failed attempt: the job is tried again later, or given up."""
+async def fail(session: Session, job: Job, error: Exception, *, worker: str) -> JobState:
+    """Record a failed attempt: the job is tried again later, or given up.
+
+    Only our own errors' messages are known to hold no data of a tenant; of others the class is kept.
+    """
     now = datetime.now(UTC)
-    following = after_failure(job.attempts, now)
-    message = error[:MAX_ERROR_LENGTH]
+    following = after_failure(job.attempts, now, error)
+    message = (str(error) if isinstance(error, PlatformError) else type(error).__name__)[:MAX_ERROR_LENGTH]
     if isinstance(following, GiveUp):
         await session.connection.execute(SQL["fail_job"], job.id, worker, message, now)
         return JobState.FAILED
@@ -84,6 +87,11 @@ async def fail(session: Session, job: Job, error: str, *, worker: str) -> JobSta
 async def give_back(session: Session, *, worker: str) -> None:
     """Return all of a worker's leases, when it stops in good order."""
     await session.connection.execute(SQL["give_back_jobs"], worker)
+
+
+async def forget_finished(session: Session, *, before: datetime) -> None:
+    """Delete jobs that ended before an instant."""
+    await session.connection.execute(SQL["forget_finished_jobs"], before)
 
 
 async def due(session: Session, *, limit: int) -> list[UUID]:

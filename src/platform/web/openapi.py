@@ -1,5 +1,6 @@
 """The OpenAPI document: what the framework finds out, made right where it cannot know better."""
 
+import sys
 from collections.abc import Iterator
 from importlib.metadata import version
 from typing import Any, cast
@@ -12,6 +13,7 @@ from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 from litestar.routes import HTTPRoute
 
 from core.usage import CloudEvent, UsageEvent
+from shell.settings import load_settings
 from web.examples import EXAMPLES
 from web.problems import DESCRIPTIONS, MEDIA_TYPE
 
@@ -154,3 +156,15 @@ def _public_operations(app: Litestar) -> set[str]:
         for handler in route.route_handlers
         if handler.operation_id and not handler.guards
     }
+
+
+def main() -> None:
+    """Write the document to standard output: `python -m web.openapi`, for `just openapi`."""
+    from web.app import application  # noqa: PLC0415 -- the application's module needs this one
+
+    document = openapi_document(application(load_settings({})))
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -26,4 +26,6 @@ CREATE INDEX jobs_due ON public.jobs (not_before) WHERE state IN ('QUEUED', 'RUN
 
 CREATE INDEX jobs_by_tenant ON public.jobs (tenant_id, created_at, id);
 
-GRANT SELECT, INSERT, UPDATE ON public.jobs TO platform_app;
+CREATE INDEX jobs_finished ON public.jobs (finished_at) WHERE finished_at IS NOT NULL;
+
+GRANT SELECT, INSERT, UPDATE, DELETE ON public.jobs TO platform_app;

@@ -45,6 +45,9 @@ UPDATE public.jobs
 SET state = 'QUEUED', attempts = attempts - 1, leased_by = NULL, leased_to = NULL
 WHERE leased_by = $1 AND state = 'RUNNING';
 
+-- name: forget_finished_jobs
+DELETE FROM public.jobs WHERE finished_at < $1;
+
 -- name: due_jobs
 SELECT id
 FROM public.jobs
