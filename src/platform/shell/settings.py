@@ -58,7 +58,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seller_vat_id: str | None = None
     job_lease_seconds: int = 30
     job_sweep_seconds: int = 5
-    close_days_seconds: int = 60
+    close_days_seconds: int = 20
     invoice_scan_seconds: int = 3_600
     invoice_delay_hours: int = 24
     log_level: str = "INFO"
