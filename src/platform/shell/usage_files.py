@@ -93,45 +93,40 @@ def pieces(file: UsageFile, columns: Sequence[str], *, after: int = 0) -> Iterat
 
 def _csv_pieces(file: UsageFile, columns: Sequence[str], after: int) -> Iterator[Piece]:
     """Pieces end between two records; `after` and `end` count lines, so that what is done is skipped fast."""
+    places = {column: file.columns.index(column) for column in columns}
     with _opened(file.path) as lines:
         deque(islice(lines, file.first_row - 1 + after), maxlen=0)
         reader = csv.reader(lines, strict=True)
-        end = 0
-        while end < reader.line_num or not end:
-            end = reader.line_num
+        records = _records(reader, first=file.first_row + after)
+        while batch := list(islice(records, PIECE_ROWS)):
             rows = [
-                (file.first_row + after + line, row)
-                for line, fields in islice(_records(reader), PIECE_ROWS)
-                if (row := _csv_row(fields, file.columns, columns)) is not None
+                (number, _csv_row(fields, places, len(file.columns)))
+                for number, fields in batch
+                if isinstance(fields, str) or any(map(str.strip, fields))
             ]
-            if reader.line_num == end:
-                return
             yield Piece(rows, after + reader.line_num)
 
 
-def _records(reader: Any) -> Iterator[tuple[int, list[str] | str]]:
-    """Records with the number of lines before each; a broken one is what is wrong with it."""
+def _records(reader: Any, *, first: int) -> Iterator[tuple[int, list[str] | str]]:
+    """The fields of each record, or what is wrong with it, and the number of its first line."""
     while True:
-        start = reader.line_num
+        number = first + reader.line_num
         try:
-            yield start, next(reader)
+            yield number, next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield start, f"its quoting is broken ({error}), which takes {reader.line_num - start} lines"
+            last = first + reader.line_num - 1
+            lost = f"; lines {number} to {last} are not read" if last > number else ""
+            yield number, f"its quoting is broken ({error}){lost}"
 
 
-def _csv_row(
-    fields: list[str] | str, header: Sequence[str], columns: Sequence[str]
-) -> Mapping[str, Any] | None:
+def _csv_row(fields: list[str] | str, places: Mapping[str, int], width: int) -> Mapping[str, Any]:
     if isinstance(fields, str):
         return {FAULT: fields}
-    if not any(field.strip() for field in fields):
-        return None
-    if any(fields[len(header) :]):
-        return {FAULT: f"has {len(fields)} fields, and the header {len(header)}"}
-    row = dict(zip(header, fields, strict=False))
-    return {column: row.get(column) for column in columns}
+    if any(fields[width:]):
+        return {FAULT: f"has {len(fields)} fields, and the header {width}"}
+    return {column: fields[place] if place < len(fields) else None for column, place in places.items()}
 
 
 def _header(path: Path) -> tuple[tuple[str, ...], int]:

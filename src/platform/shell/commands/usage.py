@@ -204,7 +204,7 @@ def _bar(file: UsageFile) -> Iterator[Callable[[int], None]]:
 def _report(imported: Imported, *, file: UsageFile, slug: str, has_ids: bool) -> None:
     name, earlier = file.path.name, imported.earlier
     if earlier is not None and not imported.rows:
-        rows = f"{earlier.accepted:,} rows"
+        rows = f"{earlier.accepted + earlier.duplicates:,} rows"
         click.echo(f"{name} was imported into {slug} before ({rows} then): nothing was added.")
         return
     if earlier is not None:
