@@ -1,0 +1,115 @@
+"""Fixtures on the real servers: one embedded PostgreSQL and Redis per test process, started at first use."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import pytest_asyncio
+import structlog
+from taskiq.acks import AcknowledgeType
+from taskiq.api import run_receiver_task
+
+from core.tenant import Tenant
+from jobs.broker import worker_broker
+from shell.keys import ensure_key
+from shell.logs import without_secrets
+from shell.migrations import migrate_public
+from shell.servers import held_servers
+from shell.settings import Settings
+from tests.installation import PRISTINE, Installation, administrator, copied, found, installed
+from tests.web.client import Api, running
+from web.app import application
+from web.services import services_of
+from web.telemetry import Telemetry
+
+BASE_URL = "http://platform.test"
+
+# Plain lines, and no cached loggers: a test may capture what is logged.
+structlog.configure(
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.format_exc_info,
+        without_secrets,
+        structlog.processors.JSONRenderer(),
+    ],
+    cache_logger_on_first_use=False,
+)
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Running servers; `database_url` is the administrator's. Passwords cost next to nothing here."""
+    settings = Settings(
+        data=tmp_path_factory.mktemp("data"),
+        argon2_memory_kib=8,
+        argon2_time=1,
+        password_queue=200,
+        seller_vat_id="DE999999999",
+    )
+    with held_servers(settings) as held:
+        ensure_key(held)
+        yield held
+
+
+@pytest_asyncio.fixture(scope="session")
+async def installation(servers: Settings) -> AsyncIterator[Installation]:
+    """The platform that all tests of this process share; each works on tenants of its own."""
+    async with installed(servers) as first:
+        await migrate_public(first.owner_pool)
+    async with administrator(first.admin_url.replace("/platform?", "/postgres?")) as admin:
+        await admin.execute(f"CREATE DATABASE {PRISTINE} TEMPLATE platform")
+    async with installed(servers) as shared:
+        yield shared
+
+
+@pytest_asyncio.fixture
+async def own_installation(installation: Installation, servers: Settings) -> AsyncIterator[Installation]:
+    """A platform for one test alone, with an empty registry."""
+    async with copied(servers) as own, installed(own) as alone:
+        yield alone
+
+
+@pytest_asyncio.fixture
+async def tenant(installation: Installation) -> Tenant:
+    """A new tenant, ACTIVE, with no rows."""
+    return await found(installation)
+
+
+@pytest_asyncio.fixture
+async def other_tenant(installation: Installation) -> Tenant:
+    """Another new tenant."""
+    return await found(installation)
+
+
+@pytest_asyncio.fixture(scope="session")
+async def worker(installation: Installation) -> AsyncIterator[None]:
+    """A worker that runs every job that is announced."""
+    redis_url = installation.settings.redis_url
+    assert redis_url is not None
+    broker = worker_broker(redis_url, msgspec.structs.replace(installation.context, worker="worker"))
+    receiver = asyncio.create_task(
+        run_receiver_task(broker, max_async_tasks=4, ack_time=AcknowledgeType.WHEN_EXECUTED)
+    )
+    yield
+    receiver.cancel()
+    with suppress(asyncio.CancelledError):
+        await receiver
+    await broker.shutdown()
+
+
+@pytest_asyncio.fixture(scope="session")
+async def api(installation: Installation, worker: None) -> AsyncIterator[Api]:
+    """The API of the shared platform, and its worker."""
+    app = application(msgspec.structs.replace(installation.settings, owner_database_url=None))
+    asgi: Any = Telemetry(app)  # Litestar's types of ASGI are narrower than httpx's
+    transport = httpx.ASGITransport(asgi, raise_app_exceptions=False)
+    async with (
+        running(app),
+        httpx.AsyncClient(transport=transport, base_url=BASE_URL, trust_env=False) as http,
+    ):
+        yield Api(app, http, services_of(app.state), installation)
