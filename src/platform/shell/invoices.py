@@ -71,6 +71,7 @@ async def issue_month(session: TenantSession, month: Month, seller: Party, now: 
     It bills what is unbilled at this moment. Lines, number and bill are one transaction, so no number is
     ever skipped, no cost billed twice, and no second invoice made.
     """
+    await session.connection.execute(SQL["lock_costs"])
     invoice_id = await draft_month(session, month, seller, now)
     if invoice_id is None:
         return None

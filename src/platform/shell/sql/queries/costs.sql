@@ -18,6 +18,10 @@ WHERE ($1::date IS NULL OR day >= $1)
 ORDER BY day, resource
 LIMIT $6;
 
+-- name: lock_costs
+-- Until the transaction ends nobody else writes costs, new ones included: what is billed is what was read.
+LOCK TABLE cost_records IN SHARE ROW EXCLUSIVE MODE;
+
 -- name: unbilled_costs
 -- What no invoice has billed yet, up to the end of a month; the rows stay locked until they are billed.
 WITH open AS (
