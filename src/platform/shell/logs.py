@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 SECRET_KEYS = frozenset(
@@ -24,7 +25,8 @@ def configure_logs(*, service: str, level: str) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     last: list[Processor] = [
-        structlog.processors.dict_tracebacks,
+        # Without local variables: they hold requests, with passwords and tokens in them.
+        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
         without_secrets,
         structlog.processors.JSONRenderer(),
     ]
