@@ -1,12 +1,10 @@
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from uuid import uuid4
 
 import polars as pl
 import pytest
@@ -16,14 +14,9 @@ from core.errors import NotFound, TenantNotWritable
 from core.resource import Resource
 from core.tenant import Tenant, TenantState
 from core.usage_import import Choices, ColumnMapping, map_columns, parse_factor
-from shell import provisioning, tenants
 from shell.cli import main
-from shell.database import Pool, open_pool
-from shell.embedded.postgres import EmbeddedPostgres, role_url, start_postgres, stop_postgres
-from shell.migrations import migrate_public
-from shell.roles import RolePasswords, make_roles
-from shell.session import platform_session, tenant_session
-from shell.settings import Secret
+from shell.database import Pool
+from shell.session import tenant_session
 from shell.usage_files import PIECE_ROWS, UsageFile, open_usage_file
 from shell.usage_import import (
     KEPT_BAD_ROWS,
@@ -33,6 +26,7 @@ from shell.usage_import import (
     import_usage,
     shift_to,
 )
+from tests.installation import Installation, put_into
 
 CLOUDWATCH = Path(__file__).parents[3] / "shared" / "data" / "aws_cloudwatch"
 LAST_DAY = date(2026, 11, 22)
@@ -42,43 +36,9 @@ with_cloudwatch = pytest.mark.skipif(
 )
 
 
-# --- a tenant of one's own, on a real server ------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedPostgres]:
-    server = start_postgres(tmp_path_factory.mktemp("data"))
-    yield server
-    stop_postgres(server)
-
-
-@pytest.fixture(scope="module")
-async def owner_pool(server: EmbeddedPostgres) -> AsyncIterator[Pool]:
-    await make_roles(server.admin_url, RolePasswords(Secret("owner"), Secret("app")))
-    url = role_url(server.admin_url, role="platform_owner", password="owner")
-    async with await open_pool(url, size=2, name="tests") as pool:
-        await migrate_public(pool)
-        yield pool
-
-
-@pytest.fixture(scope="module")
-async def pool(server: EmbeddedPostgres, owner_pool: Pool) -> AsyncIterator[Pool]:
-    url = role_url(server.admin_url, role="platform_app", password="app")
-    async with await open_pool(url, size=4, name="tests") as pool:
-        yield pool
-
-
 @pytest.fixture
-async def tenant(pool: Pool, owner_pool: Pool) -> Tenant:
-    new = tenants.NewTenant(f"t{uuid4().hex[:12]}", "Acme", "DE", None, "Europe/Berlin")
-    async with platform_session(pool) as session:
-        pending = await tenants.insert(session, new, None)
-    tenant = await provisioning.begin(owner_pool, pending.id)
-    await provisioning.create_role(owner_pool, tenant)
-    await provisioning.create_schema(owner_pool, tenant)
-    await provisioning.create_tables(owner_pool, tenant)
-    await provisioning.complete(owner_pool, tenant)
-    return tenant
+def pool(installation: Installation) -> Pool:
+    return installation.pool
 
 
 # --- what the tests say ---------------------------------------------------------------------------------
@@ -302,10 +262,11 @@ async def test_two_imports_of_one_file_at_once_count_once(pool: Pool, tenant: Te
 # --- tenants ---------------------------------------------------------------------------------------------
 
 
-async def test_a_suspended_tenant_takes_no_file(pool: Pool, tenant: Tenant, tmp_path: Path) -> None:
+async def test_a_suspended_tenant_takes_no_file(
+    installation: Installation, pool: Pool, tenant: Tenant, tmp_path: Path
+) -> None:
     file = series(tmp_path, 10)
-    async with platform_session(pool) as session:
-        await tenants.set_state(session, tenant, TenantState.SUSPENDED)
+    await put_into(installation, tenant, TenantState.SUSPENDED)
     with pytest.raises(TenantNotWritable):
         await imported(pool, tenant, file)
     assert await stored(pool, tenant) == (0, Decimal(0))
@@ -361,13 +322,15 @@ async def test_a_cloudwatch_series_is_imported_shifted_and_only_once(
 
 
 @pytest.fixture
-def environment(server: EmbeddedPostgres, owner_pool: Pool, tmp_path: Path) -> dict[str, str]:
-    return {
-        "PLATFORM_DATABASE_URL": role_url(server.admin_url, role="platform_app", password="app"),
-        "PLATFORM_OWNER_DATABASE_URL": role_url(server.admin_url, role="platform_owner", password="owner"),
-        "PLATFORM_REDIS_URL": "redis://127.0.0.1:1",
-        "PLATFORM_DATA": str(tmp_path / "data"),
+def environment(installation: Installation, tmp_path: Path) -> dict[str, str]:
+    """The settings of the shared platform, as the command finds them."""
+    settings = installation.settings
+    urls = {
+        "PLATFORM_DATABASE_URL": settings.database_url,
+        "PLATFORM_OWNER_DATABASE_URL": settings.owner_database_url,
+        "PLATFORM_REDIS_URL": settings.redis_url,
     }
+    return {name: url.value for name, url in urls.items() if url} | {"PLATFORM_DATA": str(tmp_path / "data")}
 
 
 async def run(environment: dict[str, str], *arguments: str | os.PathLike[str]) -> Result:
