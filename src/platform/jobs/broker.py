@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
@@ -53,11 +54,13 @@ def worker_broker(redis_url: Secret, context: WorkerContext) -> PatientBroker:
         idle_timeout=context.settings.job_lease_seconds * 2000,
         unacknowledged_lock_timeout=10,
         socket_connect_timeout=2,
+        socket_timeout=10,  # a Redis that answers no more is as good as away; reading blocks for two seconds
         max_connection_pool_size=16,
     )
 
     async def run(job_id: str) -> None:
-        await run_job(context, UUID(job_id))
+        with suppress(asyncio.CancelledError):  # the worker stops, and gives its jobs back
+            await run_job(context, UUID(job_id))
 
     async def sweep() -> None:
         await sweep_jobs(context)

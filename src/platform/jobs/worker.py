@@ -16,13 +16,14 @@ from jobs.broker import worker_broker
 from jobs.context import WorkerContext
 from jobs.sweep import sweep_jobs
 from shell import jobs as table
-from shell.announce import announcer
-from shell.database import open_pool
+from shell.announce import announce, announcer
+from shell.database import UNAVAILABLE, open_pool
 from shell.logs import configure_logs
 from shell.session import platform_session
 from shell.settings import Secret, Settings, load_settings
 
 AT_ONCE = 4
+END_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -46,8 +47,8 @@ async def work(settings: Settings) -> None:
     context = WorkerContext(settings, pool, owner_pool, announcer(redis_url), name)
     log.info("worker.ready", worker=name)
     await _listen(context, redis_url)
-    async with platform_session(pool) as session:
-        await table.give_back(session, worker=name)
+    await _end_jobs()
+    await _give_back(context)
     log.info("worker.stopped", worker=name)
     pool.terminate()
     owner_pool.terminate()
@@ -60,9 +61,30 @@ async def _listen(context: WorkerContext, redis_url: Secret) -> None:
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, receiver.cancel)
-    await sweep_jobs(context)
+    with suppress(*UNAVAILABLE):  # the scheduler asks for the next sweep
+        await sweep_jobs(context)
     with suppress(asyncio.CancelledError):
         await receiver
+
+
+async def _end_jobs() -> None:
+    """Cancel what still runs here: a job that is given back must not go on."""
+    running = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in running:
+        task.cancel()
+    if running:
+        await asyncio.wait(running, timeout=END_SECONDS)
+
+
+async def _give_back(context: WorkerContext) -> None:
+    """Return the leases, and tell other workers; where the database is away, the leases run out instead."""
+    try:
+        async with platform_session(context.pool) as session:
+            given_back = await table.give_back(session, worker=context.worker)
+    except UNAVAILABLE as error:
+        log.warning("worker.leases_not_given_back", error=type(error).__name__)
+    else:
+        await announce(context.announcer, given_back)
 
 
 def required(name: str, secret: Secret | None) -> Secret:

@@ -84,9 +84,9 @@ async def fail(session: Session, job: Job, error: Exception, *, worker: str) -> 
     return JobState.QUEUED
 
 
-async def give_back(session: Session, *, worker: str) -> None:
-    """Return all of a worker's leases, when it stops in good order."""
-    await session.connection.execute(SQL["give_back_jobs"], worker)
+async def give_back(session: Session, *, worker: str) -> list[UUID]:
+    """Return all of a worker's leases, when it stops in good order; gives the jobs, which are due again."""
+    return [row["id"] for row in await session.connection.fetch(SQL["give_back_jobs"], worker)]
 
 
 async def forget_finished(session: Session, *, before: datetime) -> None:

@@ -43,7 +43,8 @@ WHERE id = $1 AND leased_by = $2 AND state = 'RUNNING';
 -- name: give_back_jobs
 UPDATE public.jobs
 SET state = 'QUEUED', attempts = attempts - 1, leased_by = NULL, leased_to = NULL
-WHERE leased_by = $1 AND state = 'RUNNING';
+WHERE leased_by = $1 AND state = 'RUNNING'
+RETURNING id;
 
 -- name: forget_finished_jobs
 DELETE FROM public.jobs WHERE finished_at < $1;
