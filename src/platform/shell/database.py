@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.exceptions import (
+    AdminShutdownError,
+    CannotConnectNowError,
     ConnectionDoesNotExistError,
     ConnectionFailureError,
+    CrashShutdownError,
     DeadlockDetectedError,
     InvalidCachedStatementError,
     SerializationError,
+    TooManyConnectionsError,
 )
 
 if TYPE_CHECKING:
@@ -34,13 +38,17 @@ TRANSIENT = (
 """SQLSTATE 40P01, 40001, 08003, 08006, and a statement that a migration has made stale."""
 
 UNAVAILABLE = (
+    AdminShutdownError,
+    CannotConnectNowError,
+    CrashShutdownError,
+    TooManyConnectionsError,
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     ConnectionError,
     TimeoutError,
     OSError,
 )
-"""What asyncpg raises while the server is away."""
+"""What asyncpg raises while the server is away, shuts down, starts, or has no connection left."""
 
 ATTEMPTS = 3
 QUERIES_PER_CONNECTION = 20_000
