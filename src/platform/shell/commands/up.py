@@ -15,6 +15,7 @@ import click
 from core.errors import PlatformError
 from shell.api_client import ApiClient
 from shell.commands.connect import data_option, pools, said_in_a_sentence
+from shell.demo.accounts import SlugNotOurs
 from shell.demo.founding import DemoTenant, found_demo_tenant
 from shell.keys import ensure_key
 from shell.migrations import migrate_public, migrate_tenants
@@ -123,9 +124,13 @@ def base_url(settings: Settings) -> str:
     return f"http://{host}:{settings.port}"
 
 
-async def _demo(settings: Settings) -> DemoTenant:
+async def _demo(settings: Settings) -> DemoTenant | None:
     async with pools(settings) as platform:
-        return await found_demo_tenant(platform, ApiClient(base_url(settings)))
+        try:
+            return await found_demo_tenant(platform, ApiClient(base_url(settings)))
+        except SlugNotOurs as error:
+            click.echo(f"No demo tenant: {error}", err=True)
+            return None
 
 
 def _where_to_look(settings: Settings, tenant: DemoTenant | None, seconds: float) -> str:
