@@ -13,6 +13,7 @@ class ActorKind(StrEnum):
 
     USER = "user"
     OPERATOR = "operator"
+    API_KEY = "api_key"
     SYSTEM = "system"
     ANONYMOUS = "anonymous"
 

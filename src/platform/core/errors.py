@@ -53,6 +53,52 @@ class TenantHeaderDisagrees(PlatformError):
     """The X-Tenant header names another tenant than the token does."""
 
 
+class SecondFactorRequired(PlatformError):
+    """The account has a second factor; send its code as totp."""
+
+
+class SecondFactorWrong(PlatformError):
+    """The code of the second factor is wrong, expired, or was used before."""
+
+
+class StepUpRequired(PlatformError):
+    """A second factor that was shown within the last {minutes} minutes is needed; see /auth/step-up."""
+
+    fields = ("minutes",)
+
+
+class PasswordTooCommon(PlatformError):
+    """The password is too easy to guess."""
+
+
+class TooManyRequests(PlatformError):
+    """Too many requests; try again in {retry_after} seconds."""
+
+    fields = ("retry_after", "limit", "remaining")
+
+
+class RoleTooHigh(PlatformError):
+    """The role {role} can be given or taken away only by an account that has it, or one above."""
+
+    fields = ("role",)
+
+
+class LastOwner(PlatformError):
+    """A tenant cannot lose its last active OWNER."""
+
+
+class InvitationRefused(PlatformError):
+    """The invitation is unknown, expired, revoked, or was accepted before."""
+
+
+class EmailInUse(PlatformError):
+    """There is an account with this e-mail address already."""
+
+
+class ResetRefused(PlatformError):
+    """The reset token is unknown, expired, or was used before."""
+
+
 class TooBusy(PlatformError):
     """Too many sign-ins at once; try again in {retry_after} seconds."""
 

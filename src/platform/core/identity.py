@@ -4,17 +4,25 @@ from uuid import UUID
 
 import msgspec
 
+from core.membership import UserState
 from core.permission import PLATFORM_ROLES, Permission, Role, is_permitted
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """An authenticated account; `tenant_id` and `tenant_slug` are None for the platform's own."""
+    """An authenticated account or API key; `tenant_id` and `tenant_slug` are None for the platform's own.
+
+    `permissions` is set for an API key alone, whose id is `user_id` and which has no role. `second_factor_at`
+    is the second (since 1970) at which the session last showed a second factor.
+    """
 
     user_id: UUID
     tenant_id: UUID | None
     tenant_slug: str | None
-    role: Role
+    role: Role | None
     jti: str
+    session_id: UUID | None = None
+    second_factor_at: int | None = None
+    permissions: frozenset[Permission] | None = None
 
     @property
     def is_platform(self) -> bool:
@@ -22,8 +30,10 @@ class Identity(msgspec.Struct, frozen=True):
         return self.role in PLATFORM_ROLES
 
     def may(self, permission: Permission) -> bool:
-        """Whether the account's role has a permission."""
-        return is_permitted(self.role, permission)
+        """Whether the account's role, or the key's scopes, include a permission."""
+        if self.permissions is not None:
+            return permission in self.permissions
+        return self.role is not None and is_permitted(self.role, permission)
 
     def may_reach(self, tenant_id: UUID) -> bool:
         """Whether the account may know that a tenant exists: its own, or any for the platform's accounts."""
@@ -37,6 +47,8 @@ class Account(msgspec.Struct, frozen=True):
     email: str
     full_name: str
     role: Role
+    state: UserState = UserState.ACTIVE
+    has_second_factor: bool = False
 
 
 def normalised_email(email: str) -> str:

@@ -36,6 +36,10 @@ class Permission(StrEnum):
     JOBS_READ = "jobs:read"
     PRICES_READ = "prices:read"
     PRICES_WRITE = "prices:write"
+    USERS_READ = "users:read"
+    USERS_WRITE = "users:write"
+    API_KEYS_READ = "api-keys:read"
+    API_KEYS_WRITE = "api-keys:write"
 
 
 _VIEWER = frozenset(
@@ -49,7 +53,13 @@ _VIEWER = frozenset(
     }
 )
 _MEMBER = _VIEWER | {Permission.USAGE_WRITE, Permission.ANOMALIES_ACKNOWLEDGE}
-_ADMIN = _MEMBER | {Permission.TENANT_UPDATE}
+_ADMIN = _MEMBER | {
+    Permission.TENANT_UPDATE,
+    Permission.USERS_READ,
+    Permission.USERS_WRITE,
+    Permission.API_KEYS_READ,
+    Permission.API_KEYS_WRITE,
+}
 _OWNER = _ADMIN | {Permission.TENANT_DELETE}
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {

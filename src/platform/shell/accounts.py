@@ -4,10 +4,12 @@ import hashlib
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
+import asyncpg
 import msgspec
 
 from core.errors import NotFound
 from core.identity import Account
+from core.membership import UserState
 from core.permission import Role
 from shell.queries import SQL
 from shell.session import Session
@@ -32,13 +34,19 @@ class UsedToken(msgspec.Struct, frozen=True):
     family_id: UUID
 
 
+class Client(msgspec.Struct, frozen=True):
+    """What a session was begun with: the device as it names itself, and its address."""
+
+    device: str
+    address: str | None
+
+
 async def credentials_of(session: Session, email: str) -> Credentials | None:
-    """The account with this (normalised) e-mail address, if there is one."""
+    """The account with this (normalised) e-mail address, if there is an active one."""
     row = await session.connection.fetchrow(SQL["user_by_email"], email)
-    if row is None:
+    if row is None or row["state"] != UserState.ACTIVE:
         return None
-    account = Account(row["id"], row["email"], row["full_name"], Role(row["role"]))
-    return Credentials(account, row["password_hash"])
+    return Credentials(account_of(row), row["password_hash"])
 
 
 async def get(session: Session, user_id: UUID) -> Account:
@@ -46,7 +54,19 @@ async def get(session: Session, user_id: UUID) -> Account:
     row = await session.connection.fetchrow(SQL["user_by_id"], user_id)
     if row is None:
         raise NotFound(what="user")
-    return Account(row["id"], row["email"], row["full_name"], Role(row["role"]))
+    return account_of(row)
+
+
+def account_of(row: asyncpg.Record) -> Account:
+    """The account in a row of users."""
+    return Account(
+        id=row["id"],
+        email=row["email"],
+        full_name=row["full_name"],
+        role=Role(row["role"]),
+        state=UserState(row["state"]),
+        has_second_factor=row["totp_confirmed_at"] is not None,
+    )
 
 
 async def insert(session: Session, account: Account, password_hash: str) -> bool:
@@ -63,14 +83,23 @@ async def renew_password_hash(session: Session, user_id: UUID, password_hash: st
     await session.connection.execute(SQL["renew_password_hash"], user_id, password_hash)
 
 
-async def keep_refresh_token(
-    session: Session, token: RefreshToken, user_id: UUID, *, family_id: UUID | None = None
-) -> None:
-    """Keep the hash of a new token, in a new family or in the one that it continues."""
+async def begin_session(session: Session, user_id: UUID, client: Client) -> UUID:
+    """Begin a session; its id is the family of its refresh tokens."""
+    session_id = uuid4()
     await session.connection.execute(
-        SQL["insert_refresh_token"],
-        _hash(token.text), family_id or uuid4(), user_id, datetime.now(UTC), token.expires_at,
-    )  # fmt: skip
+        SQL["insert_session"], session_id, user_id, client.device, client.address, datetime.now(UTC)
+    )
+    return session_id
+
+
+async def keep_refresh_token(
+    session: Session, token: RefreshToken, user_id: UUID, *, session_id: UUID
+) -> None:
+    """Keep the hash of a session's new token, and that the session was used."""
+    now = datetime.now(UTC)
+    await session.connection.execute(
+        SQL["insert_refresh_token"], _hash(token.text), session_id, user_id, now, token.expires_at
+    )
 
 
 async def use_refresh_token(session: Session, text: str) -> UsedToken | None:

@@ -1,6 +1,7 @@
 """Signing keys: RSA keys in PEM, named by their RFC 7638 thumbprint."""
 
 import os
+import secrets
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import msgspec
 from joserfc.jwk import KeySet, RSAKey
 
 from core.errors import SettingInvalid
-from shell.settings import Settings
+from shell.settings import Secret, Settings
 
 BITS = 2048
+SECRET_KEY_NAME = "secret-key"  # noqa: S105 -- the name of a file
 
 
 class SigningKeys(msgspec.Struct, frozen=True):
@@ -33,6 +35,19 @@ class SigningKeys(msgspec.Struct, frozen=True):
         return {"keys": [_public_part(key) for key in self.verifying.keys]}
 
 
+def secret_key(settings: Settings) -> Secret:
+    """The key that settings give, else the one in the data folder; raises SettingInvalid without one."""
+    if settings.secret_key is not None:
+        return settings.secret_key
+    file = settings.data / "secrets" / SECRET_KEY_NAME
+    try:
+        return Secret(file.read_text())
+    except OSError as error:
+        raise SettingInvalid(
+            name="PLATFORM_SECRET_KEY", reason="is missing, here and in the data folder"
+        ) from error
+
+
 def load_keys(settings: Settings) -> SigningKeys:
     """The keys given by settings, else those in the data folder, where the newest signs.
 
@@ -51,7 +66,9 @@ def load_keys(settings: Settings) -> SigningKeys:
 
 
 def ensure_key(settings: Settings) -> None:
-    """Make the first key in the data folder, readable by its owner only, unless a key is there or given."""
+    """Make the first keys in the data folder, readable by its owner only, unless they are there or given."""
+    if settings.secret_key is None:
+        kept_secret(settings.data, SECRET_KEY_NAME)
     given = settings.signing_key is not None or settings.signing_key_file is not None
     if given or any(settings.keys_folder.glob("*.pem")):
         return
@@ -59,6 +76,15 @@ def ensure_key(settings: Settings) -> None:
     name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.pem"
     pem = RSAKey.generate_key(BITS, auto_kid=True).as_pem(private=True)
     write_private(settings.keys_folder / name, pem)
+
+
+def kept_secret(data: Path, name: str) -> Secret:
+    """A random secret that is made once and kept in the data folder, readable by its owner only."""
+    file = data / "secrets" / name
+    if not file.exists():
+        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(file, secrets.token_urlsafe(24).encode())
+    return Secret(file.read_text())
 
 
 def write_private(file: Path, content: bytes) -> None:

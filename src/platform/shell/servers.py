@@ -1,6 +1,5 @@
 """Where the servers are: given by settings, else embedded ones, found running or started for a while."""
 
-import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from shell.embedded.postgres import (
     stop_postgres,
 )
 from shell.embedded.redis import find_running_redis, start_redis, stop_redis
-from shell.keys import write_private
+from shell.keys import kept_secret
 from shell.roles import RolePasswords, make_roles
 from shell.settings import Secret, Settings
 
@@ -99,12 +98,3 @@ def _login(admin_url: str, role: str, password: Secret) -> Secret:
 
 def _role_passwords(data: Path) -> RolePasswords:
     return RolePasswords(owner=kept_secret(data, "owner-password"), app=kept_secret(data, "app-password"))
-
-
-def kept_secret(data: Path, name: str) -> Secret:
-    """A random secret that is made once and kept in the data folder, readable by its owner only."""
-    file = data / "secrets" / name
-    if not file.exists():
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(file, secrets.token_urlsafe(24).encode())
-    return Secret(file.read_text())

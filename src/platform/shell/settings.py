@@ -27,6 +27,7 @@ class Secret(msgspec.Struct, frozen=True, repr_omit_defaults=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How this process is to run; every field is the environment variable PLATFORM_<FIELD>.
 
+    `secret_key` hashes API keys and encrypts second factors; it is made in the data folder unless given.
     `database_url` is what API and worker log in with; `owner_database_url` belongs to the worker and the
     command line alone. Without the first, and without `redis_url`, `eu-platform up` starts embedded servers
     in the folder `data`.
@@ -44,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     job_statement_timeout_seconds: int = 600
     signing_key: Secret | None = None
     signing_key_file: Path | None = None
+    secret_key: Secret | None = None
     token_issuer: str = "eu-platform"  # noqa: S105 -- a name
     token_audience: str = "eu-platform"  # noqa: S105 -- a name
     access_token_seconds: int = 900

@@ -36,6 +36,8 @@ class Claims(msgspec.Struct, frozen=True):
     iat: int
     nbf: int
     exp: int
+    sid: UUID
+    mfa_at: int | None = None
 
 
 class AccessTokens:
@@ -47,8 +49,16 @@ class AccessTokens:
         self._settings = settings
         self._verified: OrderedDict[str, Claims] = OrderedDict()
 
-    def issue(self, account: Account, tenant: Tenant | None, now: datetime) -> str:
-        """A token for an account of a tenant, or of the platform, for as long as the settings say."""
+    def issue(
+        self,
+        account: Account,
+        tenant: Tenant | None,
+        now: datetime,
+        *,
+        session_id: UUID,
+        second_factor_at: datetime | None = None,
+    ) -> str:
+        """A token for a session of an account, valid for as long as the settings say."""
         issued = int(now.timestamp())
         claims = {
             "iss": self._settings.token_issuer,
@@ -62,6 +72,8 @@ class AccessTokens:
             "iat": issued,
             "nbf": issued,
             "exp": issued + self._settings.access_token_seconds,
+            "sid": str(session_id),
+            "mfa_at": None if second_factor_at is None else int(second_factor_at.timestamp()),
         }
         return jwt.encode({"alg": "RS256", "kid": self._keys.kid}, claims, self._keys.signing, ALGORITHMS)
 
@@ -72,7 +84,15 @@ class AccessTokens:
             claims = self._checked(token)
             self._remember(token, claims)
         _require_current(claims, now)
-        return Identity(claims.sub, claims.tenant_id, claims.tenant, claims.role, claims.jti)
+        return Identity(
+            user_id=claims.sub,
+            tenant_id=claims.tenant_id,
+            tenant_slug=claims.tenant,
+            role=claims.role,
+            jti=claims.jti,
+            session_id=claims.sid,
+            second_factor_at=claims.mfa_at,
+        )
 
     def _checked(self, token: str) -> Claims:
         """The claims of a token with a good signature by a known key."""

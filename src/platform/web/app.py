@@ -10,11 +10,13 @@ from litestar.types import ASGIApp
 
 from core.errors import SettingInvalid
 from shell.announce import announcer
+from shell.api_keys import ApiKeys
 from shell.database import open_pool
-from shell.keys import load_keys
+from shell.keys import load_keys, secret_key
 from shell.logs import configure_logs
 from shell.passwords import Passwords
 from shell.settings import Settings, load_settings
+from shell.standing import Standings
 from shell.tokens import AccessTokens
 from web.anomalies import anomalies_router
 from web.auth import auth_router
@@ -77,7 +79,16 @@ def _services(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextMa
         )
         broker, passwords = announcer(settings.redis_url), Passwords(settings)
         tokens = AccessTokens(keys, settings)
-        app.state["services"] = Services(settings, pool, broker, keys, tokens, passwords)
+        app.state["services"] = Services(
+            settings=settings,
+            pool=pool,
+            announcer=broker,
+            keys=keys,
+            tokens=tokens,
+            passwords=passwords,
+            standings=Standings(pool),
+            api_keys=ApiKeys(pool, secret_key(settings)),
+        )
         try:
             yield
         finally:

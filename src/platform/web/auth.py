@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import msgspec
 from litestar import Request, Response, Router, get, post
@@ -26,16 +25,17 @@ from core.permission import Role
 from core.registration import Email, Name, NewPassword, Organisation, require_valid
 from core.tenant import PLATFORM_SLUG, Tenant
 from shell import accounts
+from shell.account_session import account_session, append_account_entry, tenant_in
 from shell.accounts import Credentials
-from shell.audit import append_entry, append_platform_entry
-from shell.session import Session, TenantSession, platform_session, tenant_session
+from shell.session import Session
 from shell.tenants import Founder
-from shell.tokens import new_refresh_token, slug_in_refresh_token
+from shell.tokens import slug_in_refresh_token
 from web.founding import Claim, TenantFounded, answer_founded, found_tenant
 from web.guards import actor_of, signed_in
 from web.idempotency import IdempotencyKey
 from web.problems import problems
 from web.services import Services
+from web.sign_in import Tokens, client_of, tokens_for
 
 TenantName = Annotated[
     str,
@@ -70,15 +70,6 @@ class Refresh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A refresh token, as the last login or refresh gave it; it can be used once."""
 
     refresh_token: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-
-
-class Tokens(msgspec.Struct, frozen=True):
-    """An access token, and the refresh token for the next one."""
-
-    access_token: str
-    refresh_token: str
-    token_type: str
-    expires_in: Annotated[int, msgspec.Meta(description="Seconds until the access token ends.")]
 
 
 class Me(msgspec.Struct, frozen=True):
@@ -118,7 +109,10 @@ async def register(
     responses=problems(400, 401, 409, 422, 429),
 )
 async def login(
-    data: JSONBody[Login], services: NamedDependency[Services], x_tenant: XTenant = None
+    data: JSONBody[Login],
+    request: Request[Any, Any, Any],
+    services: NamedDependency[Services],
+    x_tenant: XTenant = None,
 ) -> Tokens:
     """Exchange credentials for tokens; the answer and its cost are the same for unknown accounts."""
     slug = _named_tenant(data.tenant, x_tenant)
@@ -127,10 +121,14 @@ async def login(
     if not await services.passwords.matches(data.password, kept) or found is None:
         raise WrongCredentials
     renewed = await _renewed_hash(services, data.password, found)
-    async with _account_session(services, slug) as session:
+    async with account_session(services.pool, slug) as session:
         if renewed is not None:
             await accounts.renew_password_hash(session, found.account.id, renewed)
-        return await _signed_in(services, session, found.account)
+        client = client_of(request)
+        session_id = await accounts.begin_session(session, found.account.id, client)
+        entry = AuditEntry("auth.login", f"user:{found.account.id}", actor_of(request))
+        await append_account_entry(session, entry)
+        return await tokens_for(services, session, found.account, session_id=session_id)
 
 
 @post(
@@ -167,8 +165,8 @@ async def logout(data: JSONBody[Refresh], services: NamedDependency[Services]) -
 async def me(identity: NamedDependency[Identity], services: NamedDependency[Services]) -> Me:
     """The account that the token speaks for."""
     slug = identity.tenant_slug or PLATFORM_SLUG
-    async with _account_session(services, slug, readonly=True) as session:
-        return Me(await accounts.get(session, identity.user_id), _tenant_of(session))
+    async with account_session(services.pool, slug, readonly=True) as session:
+        return Me(await accounts.get(session, identity.user_id), tenant_in(session))
 
 
 def _named_tenant(in_body: str | None, in_header: str | None) -> str:
@@ -181,7 +179,7 @@ def _named_tenant(in_body: str | None, in_header: str | None) -> str:
 
 async def _credentials(services: Services, slug: str, email: str) -> Credentials | None:
     try:
-        async with _account_session(services, slug, readonly=True) as session:
+        async with account_session(services.pool, slug, readonly=True) as session:
             return await accounts.credentials_of(session, email)
     except (NotFound, TenantGone):
         return None  # answered like a wrong password, and as slowly
@@ -193,68 +191,29 @@ async def _renewed_hash(services: Services, password: str, found: Credentials) -
     return await services.passwords.hash(password)
 
 
-async def _signed_in(
-    services: Services, session: Session, account: Account, *, family_id: UUID | None = None
-) -> Tokens:
-    """New tokens for an account: a new family at login, the old one at refresh."""
-    now, settings = datetime.now(UTC), services.settings
-    tenant = _tenant_of(session)
-    slug = PLATFORM_SLUG if tenant is None else tenant.slug
-    following = new_refresh_token(slug, now, timedelta(days=settings.refresh_token_days))
-    await accounts.keep_refresh_token(session, following, account.id, family_id=family_id)
-    return Tokens(
-        access_token=services.tokens.issue(account, tenant, now),
-        refresh_token=following.text,
-        token_type="Bearer",  # noqa: S106 -- RFC 6750's name of the type
-        expires_in=settings.access_token_seconds,
-    )
-
-
 async def _refreshed(services: Services, text: str, actor: Actor) -> Tokens | None:
     async with _token_session(services, text) as session:
         used = await accounts.use_refresh_token(session, text)
         if used is not None:
             account = await accounts.get(session, used.user_id)
-            return await _signed_in(services, session, account, family_id=used.family_id)
+            return await tokens_for(services, session, account, session_id=used.family_id)
         revoked = await accounts.revoke_family_of(session, text)
         if revoked is not None:
             subject = f"user:{revoked.user_id}"
-            await _audit(session, AuditEntry("auth.refresh_reused", subject, actor, Outcome.DENIED))
+            await append_account_entry(
+                session, AuditEntry("auth.refresh_reused", subject, actor, Outcome.DENIED)
+            )
     return None
-
-
-@asynccontextmanager
-async def _account_session(
-    services: Services, slug: str, *, readonly: bool = False
-) -> AsyncIterator[Session]:
-    """The session that an account lives in: its tenant's, or the platform's own."""
-    if slug == PLATFORM_SLUG:
-        async with platform_session(services.pool, readonly=readonly) as session:
-            yield session
-    else:
-        async with tenant_session(services.pool, slug=slug, readonly=readonly) as tenant_:
-            yield tenant_
 
 
 @asynccontextmanager
 async def _token_session(services: Services, text: str) -> AsyncIterator[Session]:
     """The session of the tenant that a refresh token names; raises RefreshTokenRefused without one."""
     try:
-        async with _account_session(services, slug_in_refresh_token(text)) as session:
+        async with account_session(services.pool, slug_in_refresh_token(text)) as session:
             yield session
     except (NotFound, TenantGone, TenantNotReady) as error:
         raise RefreshTokenRefused from error
-
-
-def _tenant_of(session: Session) -> Tenant | None:
-    return session.tenant if isinstance(session, TenantSession) else None
-
-
-async def _audit(session: Session, entry: AuditEntry) -> None:
-    if isinstance(session, TenantSession):
-        await append_entry(session, entry)
-    else:
-        await append_platform_entry(session, entry)
 
 
 auth_router = Router("/auth", route_handlers=[register, login, refresh, logout, me], tags=["Accounts"])

@@ -9,6 +9,7 @@ from uuid import UUID
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
+from core.api_key import PREFIX as API_KEY_PREFIX
 from core.audit import Actor, ActorKind, AuditEntry, Outcome
 from core.errors import NotAuthenticated, NotFound, NotPermitted, TenantHeaderDisagrees
 from core.identity import Identity
@@ -27,7 +28,7 @@ def signed_in() -> Guard:
     """A guard that admits anybody with a valid access token."""
 
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:
-        authenticate(connection)
+        await authenticate(connection)
 
     return guard
 
@@ -39,31 +40,36 @@ def may(permission: Permission) -> Guard:
     """
 
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:
-        identity = authenticate(connection)
+        identity = await authenticate(connection)
         tenant_id = connection.path_params.get("tenant_id")
         if tenant_id is not None and not identity.may_reach(tenant_id):
             await _audit_refusal(connection, identity, tenant_id)
             raise NotFound(what="tenant")
         if not identity.may(permission):
             raise NotPermitted(permission=permission)
-        if tenant_id is None and permission in PLATFORM_ONLY and not identity.is_platform:
-            raise NotPermitted(permission=permission)
 
     return guard
 
 
-PLATFORM_ONLY = frozenset({Permission.TENANTS_LIST, Permission.TENANTS_CREATE, Permission.PRICES_WRITE})
-
-
-def authenticate(connection: Connection) -> Identity:
-    """Whom the request's bearer token speaks for; raises NotAuthenticated, TenantHeaderDisagrees."""
+async def authenticate(connection: Connection) -> Identity:
+    """Whom the access token or API key speaks for; raises NotAuthenticated, TenantHeaderDisagrees."""
     found = BEARER.fullmatch(connection.headers.get("authorization", ""))
     if found is None:
-        raise NotAuthenticated(reason="send an access token as Authorization: Bearer …")
-    identity = services_of(connection.app.state).tokens.verify(found[1], datetime.now(UTC))
+        raise NotAuthenticated(reason="send an access token or an API key as Authorization: Bearer …")
+    services, now = services_of(connection.app.state), datetime.now(UTC)
+    if found[1].startswith(API_KEY_PREFIX):
+        identity = await services.api_keys.identify(found[1], address=address_of(connection), now=now)
+    else:
+        identity = services.tokens.verify(found[1], now)
+        await services.standings.require_current(identity)
     _require_agreement(connection, identity)
     connection.scope["user"] = identity
     return identity
+
+
+def address_of(connection: Connection) -> str | None:
+    """Where the request comes from."""
+    return None if connection.client is None else connection.client.host
 
 
 def _require_agreement(connection: Connection, identity: Identity) -> None:
@@ -77,16 +83,20 @@ def _require_agreement(connection: Connection, identity: Identity) -> None:
 
 def actor_of(connection: Connection, identity: Identity | None = None) -> Actor:
     """The caller as audit entries name it."""
-    kind = ActorKind.ANONYMOUS
-    if identity is not None:
-        kind = ActorKind.OPERATOR if identity.is_platform else ActorKind.USER
-    client = connection.client
     return Actor(
-        kind=kind,
+        kind=_kind_of(identity),
         id=None if identity is None else identity.user_id,
         request_id=connection.scope.get("state", {}).get("request_id"),
-        address=None if client is None else client.host,
+        address=address_of(connection),
     )
+
+
+def _kind_of(identity: Identity | None) -> ActorKind:
+    if identity is None:
+        return ActorKind.ANONYMOUS
+    if identity.permissions is not None:
+        return ActorKind.API_KEY
+    return ActorKind.OPERATOR if identity.is_platform else ActorKind.USER
 
 
 async def _audit_refusal(connection: Connection, identity: Identity, tenant_id: UUID) -> None:

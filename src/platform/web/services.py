@@ -7,10 +7,12 @@ from taskiq import AsyncBroker
 
 from core.identity import Identity
 from core.invoicing import Party
+from shell.api_keys import ApiKeys
 from shell.database import Pool
 from shell.keys import SigningKeys
 from shell.passwords import Passwords
 from shell.settings import Settings
+from shell.standing import Standings
 from shell.tokens import AccessTokens
 
 
@@ -23,6 +25,8 @@ class Services(msgspec.Struct, frozen=True):
     keys: SigningKeys
     tokens: AccessTokens
     passwords: Passwords
+    standings: Standings
+    api_keys: ApiKeys
 
     @property
     def seller(self) -> Party:

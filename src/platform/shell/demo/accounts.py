@@ -14,7 +14,7 @@ from core.tenant import PLATFORM_SLUG, Tenant
 from shell.api_client import ApiClient, ApiRefused
 from shell.commands.connect import Connected
 from shell.commands.operator import EmailTaken, create_operator
-from shell.servers import kept_secret
+from shell.keys import kept_secret
 from shell.settings import Secret
 
 OPERATOR: Final = "operator@demo.example"

@@ -17,8 +17,7 @@ from shell.demo.accounts import Founder, founded, log_in_as_operator
 from shell.demo.generator import generate_usage
 from shell.demo.pipeline import close_days, invoice_months
 from shell.demo.sending import months_of, send_usage
-from shell.keys import write_private
-from shell.servers import kept_secret
+from shell.keys import kept_secret, write_private
 from shell.session import platform_session
 from shell.settings import Secret
 

@@ -1,15 +1,28 @@
 -- Accounts and refresh tokens: `users` is the tenant's in a tenant session, the platform's own in a platform session.
 
 -- name: user_by_email
-SELECT id, email, full_name, password_hash, role FROM users WHERE email = $1;
+SELECT id, email, full_name, password_hash, role, state, totp_confirmed_at FROM users WHERE email = $1;
 
 -- name: user_by_id
-SELECT id, email, full_name, role FROM users WHERE id = $1;
+SELECT id, email, full_name, role, state, totp_confirmed_at FROM users WHERE id = $1;
 
 -- name: renew_password_hash
 UPDATE users SET password_hash = $2 WHERE id = $1;
 
+-- name: standing
+-- Whether an account still is what its token says, and its session still open.
+SELECT u.role, u.state = 'ACTIVE' AND s.id IS NOT NULL AND s.revoked_at IS NULL AS is_current
+FROM users AS u
+LEFT JOIN sessions AS s ON s.id = $2 AND s.user_id = u.id
+WHERE u.id = $1;
+
+-- name: insert_session
+INSERT INTO sessions (id, user_id, device, address, created_at, last_used_at) VALUES ($1, $2, $3, $4, $5, $5);
+
 -- name: insert_refresh_token
+WITH used AS (
+    UPDATE sessions SET last_used_at = $4 WHERE id = $2
+)
 INSERT INTO refresh_tokens (token_hash, family_id, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5);
 
 -- name: use_refresh_token
@@ -22,6 +35,9 @@ RETURNING family_id, user_id;
 SELECT family_id, user_id FROM refresh_tokens WHERE token_hash = $1;
 
 -- name: revoke_family
+WITH ended AS (
+    UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL
+)
 UPDATE refresh_tokens SET revoked_at = $2 WHERE family_id = $1 AND revoked_at IS NULL;
 
 -- name: insert_user

@@ -1,0 +1,28 @@
+"""Who may give which role to whom, and what a tenant must never lose: its last owner."""
+
+from enum import StrEnum
+
+from core.errors import LastOwner, RoleTooHigh
+from core.permission import Role
+
+RANKS: dict[Role, int] = {Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4, Role.OPERATOR: 5}
+"""The order of the roles that can act on people; an AUDITOR only looks."""
+
+
+class UserState(StrEnum):
+    """Whether an account can be used."""
+
+    ACTIVE = "ACTIVE"
+    DEACTIVATED = "DEACTIVATED"
+
+
+def require_may_give(giver: Role, role: Role) -> None:
+    """Refuse to give, or to take away, a role above one's own: raises RoleTooHigh."""
+    if RANKS.get(giver, 0) < RANKS[role]:
+        raise RoleTooHigh(role=role)
+
+
+def require_owner_remains(role: Role, *, becomes: Role | None, other_owners: int) -> None:
+    """Refuse to demote or remove the last active OWNER: raises LastOwner."""
+    if role is Role.OWNER and becomes is not Role.OWNER and other_owners == 0:
+        raise LastOwner

@@ -1,0 +1,24 @@
+-- name: insert_api_key
+INSERT INTO public.api_keys
+    (id, tenant_id, name, key_hmac, hint, scopes, networks, created_by, created_at, expires_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+RETURNING *;
+
+-- name: use_api_key
+UPDATE public.api_keys AS k
+SET last_used_at = $2
+FROM public.tenants AS t
+WHERE k.key_hmac = $1 AND t.id = k.tenant_id
+RETURNING k.*, t.slug AS tenant_slug;
+
+-- name: list_api_keys
+SELECT * FROM public.api_keys
+WHERE tenant_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
+ORDER BY created_at, id
+LIMIT $4;
+
+-- name: revoke_api_key
+UPDATE public.api_keys
+SET revoked_at = coalesce(revoked_at, $3)
+WHERE id = $1 AND tenant_id = $2
+RETURNING *;
