@@ -86,7 +86,8 @@ async def migrate_tenants(
     async def migrate(schema: str) -> None:
         nonlocal done, ran
         async with gate:
-            ran += await migrate_schema(owner_pool, schema, migrations)
+            here = await migrate_schema(owner_pool, schema, migrations)
+        ran += here  # not across the await: others add to it meanwhile
         done += 1
         progress(done, len(schemas))
 

@@ -28,6 +28,7 @@ async def create_role(owner_pool: Pool, tenant: Tenant) -> None:
 async def create_schema(owner_pool: Pool, tenant: Tenant) -> None:
     """Step two: the schema, and the right to read and write whatever tables it will have."""
     async with owner_session(owner_pool) as session:
+        await session.connection.execute(SQL["lock_schema"], tenant.schema)
         await session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {tenant.schema}")
         await session.connection.execute(f"GRANT USAGE ON SCHEMA {tenant.schema} TO {tenant.schema}")
         await session.connection.execute(
