@@ -29,7 +29,7 @@ class Api(msgspec.Struct, frozen=True):
 
     def token(self, account: Account, tenant: Tenant | None) -> str:
         """An access token as logging in gives it."""
-        return self.services.tokens.issue(account, tenant, datetime.now(UTC))
+        return self.services.tokens.issue(account, tenant, datetime.now(UTC), session_id=account.id)
 
     async def as_(self, role: Role, tenant: Tenant | None = None) -> "Caller":
         """A caller with a new account of this role."""
