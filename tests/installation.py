@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from itertools import count
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
@@ -16,6 +17,7 @@ from jobs.context import WorkerContext
 from shell import accounts, jobs, provisioning, tenants
 from shell.announce import announcer
 from shell.database import Connection, Pool, open_pool
+from shell.queries import SQL
 from shell.servers import prepare_roles
 from shell.session import Session, owner_session, platform_session, tenant_session
 from shell.settings import Secret, Settings
@@ -144,6 +146,10 @@ async def add_account(
     assert (tenant is None) == (role in PLATFORM_ROLES)
     async with account_session(installation, tenant) as session:
         assert await accounts.insert(session, account, phc)
+        # A session with the account's id, for tokens that are issued without logging in.
+        await session.connection.execute(
+            SQL["insert_session"], account.id, account.id, "test", None, datetime.now(UTC)
+        )
     return account
 
 
