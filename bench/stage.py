@@ -19,7 +19,7 @@ from shell import provisioning, tenants
 from shell.api_client import ApiClient
 from shell.commands.connect import Connected, pools
 from shell.database import Connection, Pool
-from shell.keys import ensure_key, load_keys
+from shell.keys import KeyRing, ensure_key
 from shell.migrations import migrate_public
 from shell.processes import API, supervised
 from shell.servers import held_servers, prepare_roles
@@ -61,7 +61,7 @@ async def stage(*, with_api: bool = False) -> AsyncIterator[Stage]:
                 stack.enter_context(supervised(platform.settings, API))
                 await _until_ready(platform.settings)
             lasting = msgspec.structs.replace(platform.settings, access_token_seconds=LONG_RUN_SECONDS)
-            tokens = AccessTokens(load_keys(lasting), lasting)
+            tokens = AccessTokens(KeyRing(lasting), lasting)
             yield Stage(platform.settings, _required(located), platform.pool, platform.owner_pool, tokens)
 
 

@@ -78,6 +78,18 @@ async def insert(session: Session, account: Account, password_hash: str) -> bool
     return inserted is not None
 
 
+async def is_still_current(session: Session, found: Credentials) -> bool:
+    """Whether neither the password nor the account's state has changed since the credentials were read.
+
+    It can't change any more until the session ends: a login either comes before a change of the password,
+    which then ends it, or is refused.
+    """
+    found_id = await session.connection.fetchval(
+        SQL["still_credentials"], found.account.id, found.password_hash
+    )
+    return found_id is not None
+
+
 async def renew_password_hash(session: Session, user_id: UUID, password_hash: str) -> None:
     """Replace a hash that was made with outdated parameters."""
     await session.connection.execute(SQL["renew_password_hash"], user_id, password_hash)

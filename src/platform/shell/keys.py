@@ -2,16 +2,23 @@
 
 import os
 import secrets
-from datetime import UTC, datetime
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
 from joserfc.jwk import KeySet, RSAKey
 
 from core.errors import SettingInvalid
+from core.key_rotation import still_verifying
 from shell.settings import Secret, Settings
 
 BITS = 2048
+LEEWAY_SECONDS = 30
+"""By how much the clocks of those who issue and verify tokens may differ."""
+
+LOOK_AGAIN_SECONDS = 5.0
+MADE_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 SECRET_KEY_NAME = "secret-key"  # noqa: S105 -- the name of a file
 
 
@@ -30,9 +37,41 @@ class SigningKeys(msgspec.Struct, frozen=True):
         """The name of the key that signs."""
         return self.signing.thumbprint()
 
+    @property
+    def kids(self) -> frozenset[str | None]:
+        """The names of the keys that verify."""
+        return frozenset(key.kid for key in self.verifying.keys)
+
     def public(self) -> dict[str, object]:
         """The JWK set that anyone may verify tokens with (RFC 7517)."""
         return {"keys": [_public_part(key) for key in self.verifying.keys]}
+
+
+class KeyRing:
+    """The signing keys as they are now: rotated keys are taken up without a restart."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Load the keys; raises SettingInvalid."""
+        self._settings = settings
+        self._loaded = load_keys(settings, datetime.now(UTC))
+        self._asked_at = time.monotonic()
+
+    @property
+    def keys(self) -> SigningKeys:
+        """The keys, read again every few seconds."""
+        self.read_again(after_seconds=LOOK_AGAIN_SECONDS)
+        return self._loaded
+
+    def read_again(self, *, after_seconds: float) -> bool:
+        """Read the keys unless they were read just now; whether others are there than before."""
+        if time.monotonic() - self._asked_at < after_seconds:
+            return False
+        self._asked_at = time.monotonic()
+        found = load_keys(self._settings, datetime.now(UTC))
+        if (found.kid, found.kids) == (self._loaded.kid, self._loaded.kids):
+            return False
+        self._loaded = found
+        return True
 
 
 def secret_key(settings: Settings) -> Secret:
@@ -48,8 +87,8 @@ def secret_key(settings: Settings) -> Secret:
         ) from error
 
 
-def load_keys(settings: Settings) -> SigningKeys:
-    """The keys given by settings, else those in the data folder, where the newest signs.
+def load_keys(settings: Settings, now: datetime) -> SigningKeys:
+    """The keys given by settings, else those in the folder of keys, where the newest signs.
 
     Raises SettingInvalid where there is none or one is no RSA private key.
     """
@@ -60,9 +99,11 @@ def load_keys(settings: Settings) -> SigningKeys:
     files = sorted(settings.keys_folder.glob("*.pem"))
     if not files:
         raise SettingInvalid(
-            name="PLATFORM_SIGNING_KEY_FILE", reason="is missing, and the data folder has no key"
+            name="PLATFORM_SIGNING_KEY_FILE", reason="is missing, and the folder of keys is empty"
         )
-    return _signing_keys([_read("PLATFORM_DATA", file) for file in files])
+    verify = still_verifying([_made(file) for file in files], now, _token_life(settings))
+    kept = [file for file, verifies in zip(files, verify, strict=True) if verifies]
+    return _signing_keys([_read("PLATFORM_KEYS", file) for file in kept])
 
 
 def ensure_key(settings: Settings) -> None:
@@ -70,12 +111,46 @@ def ensure_key(settings: Settings) -> None:
     if settings.secret_key is None:
         kept_secret(settings.data, SECRET_KEY_NAME)
     given = settings.signing_key is not None or settings.signing_key_file is not None
-    if given or any(settings.keys_folder.glob("*.pem")):
-        return
-    settings.keys_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    name = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.pem"
-    pem = RSAKey.generate_key(BITS, auto_kid=True).as_pem(private=True)
-    write_private(settings.keys_folder / name, pem)
+    if not given and not any(settings.keys_folder.glob("*.pem")):
+        _make_key(settings.keys_folder, datetime.now(UTC))
+
+
+def rotate_key(settings: Settings, now: datetime, *, keep_old: bool = True) -> str:
+    """Make a key that signs from now on; gives its name.
+
+    The ones before it verify until their last token has ended, or, with `keep_old` false, not at all from now
+    on. Keys that verify no more are deleted. Raises SettingInvalid where settings give one key.
+    """
+    if settings.signing_key is not None or settings.signing_key_file is not None:
+        raise SettingInvalid(
+            name="PLATFORM_SIGNING_KEY", reason="gives the one key; rotate it where it is kept"
+        )
+    newest = _make_key(settings.keys_folder, now)
+    files = sorted(settings.keys_folder.glob("*.pem"))
+    verify = still_verifying([_made(file) for file in files], now, _token_life(settings))
+    for file, verifies in zip(files, verify, strict=True):
+        if file != newest and not (verifies and keep_old):
+            file.unlink()
+    return load_keys(settings, now).kid
+
+
+def _make_key(folder: Path, now: datetime) -> Path:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = folder / f"{now:{MADE_FORMAT}}.pem"
+    write_private(file, RSAKey.generate_key(BITS, auto_kid=True).as_pem(private=True))
+    return file
+
+
+def _made(file: Path) -> datetime | None:
+    """When a key was made, as its file's name says; None for a name of another form."""
+    try:
+        return datetime.strptime(file.stem, MADE_FORMAT).replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def _token_life(settings: Settings) -> timedelta:
+    return timedelta(seconds=settings.access_token_seconds + LEEWAY_SECONDS)
 
 
 def kept_secret(data: Path, name: str) -> Secret:

@@ -45,6 +45,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     job_statement_timeout_seconds: int = 600
     signing_key: Secret | None = None
     signing_key_file: Path | None = None
+    keys: Path | None = None
     secret_key: Secret | None = None
     token_issuer: str = "eu-platform"  # noqa: S105 -- a name
     token_audience: str = "eu-platform"  # noqa: S105 -- a name
@@ -55,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     argon2_parallelism: int = 1
     password_threads: int = 1
     password_queue: int = 64
+    require_operator_totp: bool = False
     seller_name: str = "EU Platform GmbH"
     seller_country: str = "DE"
     seller_vat_id: str | None = None
@@ -68,8 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def keys_folder(self) -> Path:
-        """Where signing keys are kept when none is given."""
-        return self.data / "keys"
+        """Where signing keys are kept when none is given: a folder that all API processes see."""
+        return self.keys or self.data / "keys"
 
     @property
     def metrics_folder(self) -> Path:

@@ -25,6 +25,7 @@ class Standing(msgspec.Struct, frozen=True):
 
     role: Role | None
     is_current: bool
+    has_second_factor: bool
     asked_at: float
 
 
@@ -36,8 +37,8 @@ class Standings:
         self._pool = pool
         self._known: OrderedDict[tuple[UUID, UUID | None], Standing] = OrderedDict()
 
-    async def require_current(self, identity: Identity) -> None:
-        """Refuse a deactivated account, a changed role and an ended session: raises NotAuthenticated."""
+    async def require_current(self, identity: Identity) -> Standing:
+        """How an account stands; raises NotAuthenticated where it, its role or its session has ended."""
         key = (identity.user_id, identity.session_id)
         standing = self._known.get(key)
         if standing is None or time.monotonic() - standing.asked_at > REMEMBERED_SECONDS:
@@ -45,6 +46,7 @@ class Standings:
             self._remember(key, standing)
         if not standing.is_current or standing.role is not identity.role:
             raise NotAuthenticated(reason="the session has ended, or the account has changed; log in again")
+        return standing
 
     def forget(self, user_id: UUID) -> None:
         """Ask again about an account that was changed here."""
@@ -57,8 +59,13 @@ class Standings:
         ) as session:
             row = await session.connection.fetchrow(SQL["standing"], identity.user_id, identity.session_id)
         if row is None:
-            return Standing(None, is_current=False, asked_at=time.monotonic())
-        return Standing(Role(row["role"]), is_current=row["is_current"], asked_at=time.monotonic())
+            return Standing(None, is_current=False, has_second_factor=False, asked_at=time.monotonic())
+        return Standing(
+            Role(row["role"]),
+            is_current=row["is_current"],
+            has_second_factor=row["has_second_factor"],
+            asked_at=time.monotonic(),
+        )
 
     def _remember(self, key: tuple[UUID, UUID | None], standing: Standing) -> None:
         self._known[key] = standing

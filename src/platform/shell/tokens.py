@@ -13,11 +13,10 @@ from core.errors import NotAuthenticated
 from core.identity import Account, Identity
 from core.permission import PLATFORM_ROLES, Role
 from core.tenant import Tenant
-from shell.keys import SigningKeys
+from shell.keys import LEEWAY_SECONDS, KeyRing
 from shell.settings import Settings
 
 ALGORITHMS = ["RS256"]
-LEEWAY_SECONDS = 30
 MAX_TOKEN_LENGTH = 4_096
 REMEMBERED = 10_000
 
@@ -43,11 +42,12 @@ class Claims(msgspec.Struct, frozen=True):
 class AccessTokens:
     """Issues tokens with the signing key, and verifies those of any known key."""
 
-    def __init__(self, keys: SigningKeys, settings: Settings) -> None:
+    def __init__(self, ring: KeyRing, settings: Settings) -> None:
         """Remember nothing yet."""
-        self._keys = keys
+        self._ring = ring
         self._settings = settings
         self._verified: OrderedDict[str, Claims] = OrderedDict()
+        self._verified_with = ring.keys
 
     def issue(
         self,
@@ -75,10 +75,15 @@ class AccessTokens:
             "sid": str(session_id),
             "mfa_at": None if second_factor_at is None else int(second_factor_at.timestamp()),
         }
-        return jwt.encode({"alg": "RS256", "kid": self._keys.kid}, claims, self._keys.signing, ALGORITHMS)
+        keys = self._ring.keys
+        return jwt.encode({"alg": "RS256", "kid": keys.kid}, claims, keys.signing, ALGORITHMS)
 
     def verify(self, token: str, now: datetime) -> Identity:
         """Whom a token speaks for; raises NotAuthenticated for any that is not ours and current."""
+        keys = self._ring.keys
+        if keys is not self._verified_with:
+            self._verified.clear()
+            self._verified_with = keys
         claims = self._verified.get(token)
         if claims is None:
             claims = self._checked(token)
@@ -99,16 +104,25 @@ class AccessTokens:
         if len(token) > MAX_TOKEN_LENGTH:
             raise NotAuthenticated(reason="the token is too long")
         try:
-            decoded = jwt.decode(token, self._keys.verifying, ALGORITHMS)
+            decoded = self._decoded(token)
             claims = msgspec.convert(decoded.claims, Claims)
         except (JoseError, msgspec.ValidationError, ValueError, TypeError) as error:
             raise NotAuthenticated(reason="the token is not valid") from error
-        named = decoded.header.get("kid") in {key.kid for key in self._keys.verifying.keys}
+        named = decoded.header.get("kid") in self._ring.keys.kids
         ours = claims.iss == self._settings.token_issuer and claims.aud == self._settings.token_audience
         placed = (claims.tenant_id is None) == (claims.role in PLATFORM_ROLES)
         if not (named and ours and placed):
             raise NotAuthenticated(reason="the token is not valid")
         return claims
+
+    def _decoded(self, token: str) -> jwt.Token:
+        """A token whose signature is good; one by an unknown key may be by one that was made a moment ago."""
+        try:
+            return jwt.decode(token, self._ring.keys.verifying, ALGORITHMS)
+        except (JoseError, ValueError):
+            if not self._ring.read_again(after_seconds=1.0):
+                raise
+            return jwt.decode(token, self._ring.keys.verifying, ALGORITHMS)
 
     def _remember(self, token: str, claims: Claims) -> None:
         """Checking a signature costs more than everything else in a request, so it is done once per token.

@@ -12,9 +12,10 @@ from core.errors import SettingInvalid
 from shell.announce import announcer
 from shell.api_keys import ApiKeys
 from shell.database import open_pool
-from shell.keys import load_keys, secret_key
+from shell.keys import KeyRing, secret_key
 from shell.logs import configure_logs
 from shell.passwords import Passwords
+from shell.second_factor import SecondFactors
 from shell.settings import Settings, load_settings
 from shell.standing import Standings
 from shell.tokens import AccessTokens
@@ -28,6 +29,7 @@ from web.openapi import openapi_config
 from web.operations import operations_router
 from web.prices import prices_router
 from web.problems import EXCEPTION_HANDLERS
+from web.second_factor import second_factor_router
 from web.services import Services, provide_identity, provide_services
 from web.telemetry import Telemetry
 from web.tenants import tenants_router
@@ -42,7 +44,10 @@ def application(settings: Settings) -> Litestar:
         "/tenants/{tenant_id:uuid}",
         route_handlers=[usage_router, costs_router, anomalies_router, invoices_router, jobs_router],
     )
-    api = Router("/api/v1", route_handlers=[auth_router, tenants_router, of_one_tenant, prices_router])
+    api = Router(
+        "/api/v1",
+        route_handlers=[auth_router, second_factor_router, tenants_router, of_one_tenant, prices_router],
+    )
     return Litestar(
         route_handlers=[api, operations_router, documentation_router()],
         dependencies={
@@ -70,7 +75,7 @@ def _services(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextMa
         """Open what handlers need, and close it when the process is told to stop."""
         if settings.database_url is None or settings.redis_url is None:
             raise SettingInvalid(name="PLATFORM_DATABASE_URL or PLATFORM_REDIS_URL", reason="is not set")
-        keys = load_keys(settings)
+        ring = KeyRing(settings)
         pool = await open_pool(
             settings.database_url.value,
             size=settings.pool_size,
@@ -78,16 +83,17 @@ def _services(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextMa
             statement_timeout_seconds=settings.statement_timeout_seconds,
         )
         broker, passwords = announcer(settings.redis_url), Passwords(settings)
-        tokens = AccessTokens(keys, settings)
+        tokens = AccessTokens(ring, settings)
         app.state["services"] = Services(
             settings=settings,
             pool=pool,
             announcer=broker,
-            keys=keys,
+            ring=ring,
             tokens=tokens,
             passwords=passwords,
             standings=Standings(pool),
             api_keys=ApiKeys(pool, secret_key(settings)),
+            second_factors=SecondFactors(secret_key(settings), settings.token_issuer),
         )
         try:
             yield

@@ -60,7 +60,7 @@ async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
 async def jwks(services: NamedDependency[Services]) -> Response[dict[str, object]]:
     """The public keys as a JWK set (RFC 7517)."""
     headers = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE}"}
-    return Response(services.keys.public(), headers=headers)
+    return Response(services.ring.keys.public(), headers=headers)
 
 
 async def _health(services: Services) -> Response[Health]:

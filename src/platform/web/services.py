@@ -9,8 +9,9 @@ from core.identity import Identity
 from core.invoicing import Party
 from shell.api_keys import ApiKeys
 from shell.database import Pool
-from shell.keys import SigningKeys
+from shell.keys import KeyRing
 from shell.passwords import Passwords
+from shell.second_factor import SecondFactors
 from shell.settings import Settings
 from shell.standing import Standings
 from shell.tokens import AccessTokens
@@ -22,11 +23,12 @@ class Services(msgspec.Struct, frozen=True):
     settings: Settings
     pool: Pool
     announcer: AsyncBroker
-    keys: SigningKeys
+    ring: KeyRing
     tokens: AccessTokens
     passwords: Passwords
     standings: Standings
     api_keys: ApiKeys
+    second_factors: SecondFactors
 
     @property
     def seller(self) -> Party:

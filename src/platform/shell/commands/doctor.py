@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -60,7 +61,7 @@ async def _disk(settings: Settings) -> Finding:
 
 async def _keys(settings: Settings) -> Finding:
     try:
-        keys = load_keys(settings)
+        keys = load_keys(settings, datetime.now(UTC))
     except PlatformError as error:
         return Finding(is_well=False, text=str(error))
     return Finding(is_well=True, text=f"signing with {keys.kid}")

@@ -6,12 +6,19 @@ SELECT id, email, full_name, password_hash, role, state, totp_confirmed_at FROM 
 -- name: user_by_id
 SELECT id, email, full_name, role, state, totp_confirmed_at FROM users WHERE id = $1;
 
+-- name: still_credentials
+-- Whether an account can still be logged in to with the password that was checked; it stays so until the end.
+SELECT id FROM users WHERE id = $1 AND password_hash = $2 AND state = 'ACTIVE' FOR NO KEY UPDATE;
+
 -- name: renew_password_hash
 UPDATE users SET password_hash = $2 WHERE id = $1;
 
 -- name: standing
 -- Whether an account still is what its token says, and its session still open.
-SELECT u.role, u.state = 'ACTIVE' AND s.id IS NOT NULL AND s.revoked_at IS NULL AS is_current
+SELECT
+    u.role,
+    u.totp_confirmed_at IS NOT NULL AS has_second_factor,
+    u.state = 'ACTIVE' AND s.id IS NOT NULL AND s.revoked_at IS NULL AS is_current
 FROM users AS u
 LEFT JOIN sessions AS s ON s.id = $2 AND s.user_id = u.id
 WHERE u.id = $1;

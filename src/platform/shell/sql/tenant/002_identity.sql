@@ -10,13 +10,14 @@ ALTER TABLE users ADD COLUMN totp_last_step bigint;
 
 -- A session is what one login began: the family of its refresh tokens.
 CREATE TABLE sessions (
-    id           uuid PRIMARY KEY,
-    user_id      uuid NOT NULL REFERENCES users (id),
-    device       text NOT NULL,
-    address      text,
-    created_at   timestamptz NOT NULL,
-    last_used_at timestamptz NOT NULL,
-    revoked_at   timestamptz
+    id               uuid PRIMARY KEY,
+    user_id          uuid NOT NULL REFERENCES users (id),
+    device           text NOT NULL,
+    address          text,
+    created_at       timestamptz NOT NULL,
+    last_used_at     timestamptz NOT NULL,
+    second_factor_at timestamptz,
+    revoked_at       timestamptz
 );
 
 CREATE INDEX sessions_by_user ON sessions (user_id, created_at, id);
