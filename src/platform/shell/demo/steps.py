@@ -1,0 +1,33 @@
+"""Telling on standard error what is being done: with a bar on a terminal, with a line per step elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+NAME_WIDTH = 50
+
+
+class Steps:
+    """Says which step runs, and how long it took."""
+
+    def __init__(self) -> None:
+        """Standard error leaves standard output to the report."""
+        self._console = Console(stderr=True, highlight=False)
+
+    @contextmanager
+    def step(self, name: str, total: int | None = None) -> Iterator[Callable[[int], None]]:
+        """One step; the body may say how much of the total has been done."""
+        columns = [SpinnerColumn(), TextColumn("{task.description}")]
+        if total is not None:
+            columns += [BarColumn(), MofNCompleteColumn()]
+        started = time.monotonic()
+        with Progress(
+            *columns, console=self._console, transient=True, disable=not self._console.is_terminal
+        ) as bar:
+            task = bar.add_task(name, total=total)
+            yield lambda done: bar.update(task, completed=done)
+        seconds = time.monotonic() - started
+        self._console.print(f"[dim]{name:<{NAME_WIDTH}} {seconds:5.1f} s[/dim]")
