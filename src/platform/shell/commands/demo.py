@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -23,6 +24,9 @@ from shell.demo.steps import Steps
 from shell.settings import Settings, load_settings
 
 INTERRUPTED = 130
+REMOVE_SECONDS = 3.0
+LOOK_AGAIN_SECONDS = 0.1
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 HERE = "127.0.0.1"
 NAMES_OF_SERVERS = ("PLATFORM_DATABASE_URL", "PLATFORM_OWNER_DATABASE_URL", "PLATFORM_REDIS_URL")
 
@@ -54,15 +58,27 @@ def demo(data: Path | None, port: int | None, series: Path | None) -> None:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """SIGTERM ends the body like Ctrl-C: everything is stopped, then the exit code says so."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Ctrl-C or SIGTERM ends the body, once: while it stops what it has started, more of them are ignored."""
+    before = {number: signal.signal(number, _interrupt) for number in SIGNALS}
     try:
         yield
     except KeyboardInterrupt:
         click.echo("Interrupted; everything that was started has been stopped.", err=True)
         sys.exit(INTERRUPTED)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interrupt(number: int, frame: object) -> None:
+    del number, frame
+    _ignore_signals()
+    raise KeyboardInterrupt
+
+
+def _ignore_signals() -> None:
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextmanager
@@ -78,9 +94,18 @@ def data_folder(given: Path | None) -> Iterator[Path]:
         click.echo(f"The data and logs of the demonstration that failed are in {folder}", err=True)
         raise
     except BaseException:
-        shutil.rmtree(folder)
+        _remove(folder)
         raise
-    shutil.rmtree(folder)
+    _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in which a server that was interrupted may write for another moment."""
+    deadline = time.monotonic() + REMOVE_SECONDS
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            time.sleep(LOOK_AGAIN_SECONDS)
 
 
 def _demonstration(settings: Settings, recordings: Recordings | None) -> Report:
@@ -88,6 +113,7 @@ def _demonstration(settings: Settings, recordings: Recordings | None) -> Report:
     with ExitStack() as stack:
         with steps.step("Starting PostgreSQL, Redis, API, worker, scheduler"):
             complete, _ = stack.enter_context(running(settings))
+        stack.callback(_ignore_signals)
         report = asyncio.run(_demonstrated(complete, recordings, steps))
         with steps.step("Stopping"):
             stack.close()
