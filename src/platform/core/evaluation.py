@@ -5,6 +5,7 @@ window, and a window is found when a flagged day overlaps it. Precision is the s
 true positives, recall the share of windows that were found.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from itertools import pairwise
@@ -121,10 +122,12 @@ def complete_daily_usage(events: Sequence[UsageEvent], *, time_zone: str) -> lis
 
 
 def _daily_usage(events: Sequence[UsageEvent], time_zone: str) -> list[DailyUsage]:
-    days = [local_day(event.occurred_at, time_zone) for event in events]
-    first_day = min(days)
+    first_day = local_day(min(event.occurred_at for event in events), time_zone)
+    last_day = local_day(max(event.occurred_at for event in events), time_zone)
+    days = range((last_day - first_day).days + 1)
+    starts = [day_start(first_day + number * DAY, time_zone) for number in days]
     columns = {
-        "day_number": [(day - first_day).days + 1 for day in days],
+        "day_number": [bisect_right(starts, event.occurred_at) for event in events],
         "resource": [event.resource.value for event in events],
         "quantity": [event.quantity for event in events],
     }

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
+from joserfc.errors import JoseError
 from joserfc.jwk import KeySet, RSAKey
 
 from core.errors import SettingInvalid
@@ -189,7 +190,7 @@ def _read(name: str, file: Path) -> RSAKey:
 def _parse(name: str, pem: bytes) -> RSAKey:
     try:
         key = RSAKey.import_key(pem)
-    except ValueError as error:
+    except (ValueError, JoseError) as error:
         raise SettingInvalid(name=name, reason="holds no RSA key in PEM") from error
     if not key.is_private:
         raise SettingInvalid(name=name, reason="holds a public key; the private one is needed to sign")

@@ -3,10 +3,12 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
+from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
@@ -15,6 +17,9 @@ SECRET_KEYS = frozenset(
 )
 EMAIL = re.compile(r"[^\s@\"'<>=:,;()]+@[^\s@\"'<>=:,;()]+\.[^\s@\"'<>=:,;()]+")
 CREDENTIALS = re.compile(r"(\w+://)[^/\s@]*@")
+
+TRACEBACKS = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+"""Local variables hold passwords and tokens, in values that no rule of ours could blank."""
 
 
 def configure_logs(*, service: str, level: str) -> None:
@@ -51,16 +56,25 @@ def configure_logs(*, service: str, level: str) -> None:
 
 def without_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Blank what must not be logged, wherever it stands: values by their key, addresses by their form."""
-    return {key: "***" if key.lower() in SECRET_KEYS else _cleaned(value) for key, value in event.items()}
+    return _cleaned_items(event)
+
+
+def _cleaned_items(items: Mapping[Any, Any]) -> dict[str, Any]:
+    return {
+        _cleaned_text(str(key)): "***" if str(key).lower() in SECRET_KEYS else _cleaned(value)
+        for key, value in items.items()
+    }
 
 
 def _cleaned(value: Any) -> Any:
-    if isinstance(value, str):
-        return EMAIL.sub("***", CREDENTIALS.sub(r"\1***@", value))
-    if isinstance(value, MutableMapping):
-        return {
-            key: "***" if str(key).lower() in SECRET_KEYS else _cleaned(item) for key, item in value.items()
-        }
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    if isinstance(value, Mapping):
+        return _cleaned_items(value)
     if isinstance(value, (list, tuple)):
         return [_cleaned(item) for item in value]
-    return value
+    return _cleaned_text(value if isinstance(value, str) else repr(value))  # as JSON would show it
+
+
+def _cleaned_text(text: str) -> str:
+    return EMAIL.sub("***", CREDENTIALS.sub(r"\1***@", text))

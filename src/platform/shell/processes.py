@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from shell.settings import PREFIX, Secret, Settings
 
 STOP_SECONDS = 3.0
 RESTARTS = 5
+RESTARTS_WITHIN_SECONDS = 60.0
 RESTART_SECONDS = 1.0
 LOG_LINES = 8
 PR_SET_PDEATHSIG = 1
@@ -68,7 +69,7 @@ class Supervisor:
         self._settings = settings
         self._programs = programs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._restarts: dict[str, int] = {}
+        self._ends: dict[str, list[float]] = {}
         settings.metrics_folder.mkdir(parents=True, exist_ok=True)
         for file in settings.metrics_folder.glob("*.db"):
             file.unlink()
@@ -81,26 +82,24 @@ class Supervisor:
     def check(self) -> None:
         """Start again what has ended; raises ProcessDidNotStay for one that keeps ending."""
         for program in self._programs:
-            if self._running[program.name].poll() is None:
+            process = self._running[program.name]
+            if process.poll() is None:
                 continue
-            self._restarts[program.name] = self._restarts.get(program.name, 0) + 1
-            if self._restarts[program.name] > RESTARTS:
-                log = self.log_of(program)
-                raise ProcessDidNotStay(name=program.name, log=log, tail=_tail(log))
+            _kill_group(process)
+            self._note_end(program)
             time.sleep(RESTART_SECONDS)
             self._start(program)
 
     def stop(self) -> None:
-        """Ask all to stop, the API first, and end those that do not within three seconds."""
+        """Ask all to stop, and end those that do not within some seconds."""
         for process in self._running.values():
             process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
         for process in self._running.values():
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 process.wait(max(0.0, deadline - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            _kill_group(process)
+            process.wait()
 
     def log_of(self, program: Program) -> Path:
         """Where a process writes its log."""
@@ -109,6 +108,14 @@ class Supervisor:
     def pid_of(self, program: Program) -> int:
         """The process's id."""
         return self._running[program.name].pid
+
+    def _note_end(self, program: Program) -> None:
+        now = time.monotonic()
+        ends = [end for end in self._ends.get(program.name, []) if now - end < RESTARTS_WITHIN_SECONDS]
+        self._ends[program.name] = [*ends, now]
+        if len(ends) == RESTARTS:
+            log = self.log_of(program)
+            raise ProcessDidNotStay(name=program.name, log=log, tail=_tail(log))
 
     def _start(self, program: Program) -> None:
         log = self.log_of(program)
@@ -138,6 +145,12 @@ def supervised(settings: Settings, *programs: Program) -> Iterator[Supervisor]:
 
 def _command(program: Program) -> list[str]:
     return [sys.executable, "-m", program.module]
+
+
+def _kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill what is left of a process: the API's workers outlive it when it is killed."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _die_with_parent() -> None:

@@ -28,12 +28,18 @@ class Located(msgspec.Struct, frozen=True):
 
 @contextmanager
 def held_servers(settings: Settings) -> Iterator[Settings]:
-    """Hold the data folder, start what settings do not name, and stop it at the end; gives whole settings.
+    """Hold the data folder while `started_servers` run on it; raises DataFolderInUse."""
+    with lock_data_folder(settings.data), started_servers(settings) as located:
+        yield located
 
-    Raises EmbeddedServerError, DataFolderInUse among them.
+
+@contextmanager
+def started_servers(settings: Settings) -> Iterator[Settings]:
+    """Start what settings do not name, and stop it at the end; gives whole settings.
+
+    The caller holds the data folder. Raises EmbeddedServerError.
     """
     with ExitStack() as stack:
-        stack.enter_context(lock_data_folder(settings.data))
         yield _with_servers(settings, stack)
 
 

@@ -8,7 +8,8 @@ from granian.constants import Interfaces, Loops
 from shell.settings import load_settings
 
 BACKLOG = 2_048
-DRAIN_SECONDS = 3
+DRAIN_SECONDS = 2
+"""For requests that are being answered when the process is told to stop."""
 
 
 def main() -> None:

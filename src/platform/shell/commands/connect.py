@@ -12,6 +12,7 @@ from typing import ParamSpec
 import asyncpg
 import click
 import msgspec
+from asyncpg.exceptions import ClientConfigurationError
 
 from core.errors import InvalidInput, PlatformError
 from shell.database import Pool, open_pool
@@ -99,6 +100,6 @@ def said_in_a_sentence() -> Iterator[None]:
         for problem in error.data["errors"]:
             click.echo(f"Error: {problem.get('field', '')} {problem['detail']}", err=True)
         sys.exit(1)
-    except (PlatformError, asyncpg.PostgresError, ConnectionError) as error:
-        click.echo(f"Error: {error}", err=True)
+    except (PlatformError, asyncpg.PostgresError, ClientConfigurationError, OSError) as error:
+        click.echo(f"Error: {str(error) or type(error).__name__}", err=True)
         sys.exit(1)

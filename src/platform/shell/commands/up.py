@@ -1,29 +1,33 @@
 """`eu-platform up`: everything on one machine, until Ctrl-C."""
 
 import asyncio
+import errno
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from core.errors import PlatformError
 from shell.api_client import ApiClient
 from shell.commands.connect import data_option, pools, said_in_a_sentence
-from shell.demo.accounts import SlugNotOurs
-from shell.demo.founding import DemoTenant, found_demo_tenant
+from shell.embedded.folder import lock_data_folder
 from shell.keys import ensure_key
 from shell.migrations import migrate_public, migrate_tenants
 from shell.processes import API, PROGRAMS, Supervisor, supervised
-from shell.servers import held_servers, prepare_roles
+from shell.servers import prepare_roles, started_servers
 from shell.settings import Settings, load_settings
 
+if TYPE_CHECKING:
+    from shell.demo.founding import DemoTenant
+
 READY_SECONDS = 60
+PORT_SECONDS = 3
 LOOK_AGAIN_SECONDS = 0.05
 CHECK_SECONDS = 0.5
 
@@ -32,6 +36,12 @@ class PortTaken(PlatformError):
     """Port {port} on {host} is taken by another program; choose another one with --port."""
 
     fields = ("host", "port")
+
+
+class CannotListen(PlatformError):
+    """Nobody can listen on {host}, port {port}, here: {reason}."""
+
+    fields = ("host", "port", "reason")
 
 
 class NotReady(PlatformError):
@@ -48,54 +58,80 @@ class NotReady(PlatformError):
 def up(host: str | None, port: int | None, demo: bool | None, data: Path | None) -> None:
     """Run the whole platform here: embedded servers where none are named, API, worker and scheduler."""
     started = time.monotonic()
-    with said_in_a_sentence(), stopping() as stop:
+    with said_in_a_sentence(), interrupted_once():
         settings = load_settings(os.environ, host=host, port=port, data=data, demo=demo)
-        require_free_port(settings)
         with running(settings) as (complete, supervisor):
             tenant = asyncio.run(_demo(complete)) if complete.demo else None
             click.echo(_where_to_look(complete, tenant, time.monotonic() - started))
-            while not stop.wait(CHECK_SECONDS):
-                supervisor.check()
-            click.echo("Stopping …")
+            _watch(supervisor)
     click.echo("Stopped.")
 
 
 @contextmanager
 def running(settings: Settings) -> Iterator[tuple[Settings, Supervisor]]:
     """The whole platform for as long as the body runs; gives settings that name its servers."""
-    with held_servers(settings) as located:
-        complete = asyncio.run(_prepared(located))
-        with supervised(complete, *PROGRAMS) as supervisor:
-            _wait_until_ready(complete, supervisor)
-            yield complete, supervisor
+    with lock_data_folder(settings.data):
+        require_free_port(settings)
+        with started_servers(settings) as located:
+            complete = asyncio.run(_prepared(located))
+            with supervised(complete, *PROGRAMS) as supervisor:
+                _wait_until_ready(complete, supervisor)
+                yield complete, supervisor
 
 
 @contextmanager
-def stopping() -> Iterator[threading.Event]:
-    """An event that SIGINT or SIGTERM sets; before anybody waits for it, they end what is being done."""
-    stop = threading.Event()
+def interrupted_once() -> Iterator[None]:
+    """Let the first SIGINT, SIGTERM or SIGHUP end the body in good order; from then on they change nothing.
 
-    def on_signal(number: int, frame: object) -> None:
-        del number, frame
-        stop.set()
+    A terminal, `uv` and `just` may each pass on the same Ctrl-C, and stopping must not be cut short by it.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
-    previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+    def on_signal(_number: int, _frame: object) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in numbers:
+        signal.signal(number, on_signal)
+    with suppress(KeyboardInterrupt):
+        yield
 
 
 def require_free_port(settings: Settings) -> None:
-    """Refuse to start where another program listens already: raises PortTaken."""
+    """Refuse to start where nobody can listen, or another program does: raises CannotListen, PortTaken.
+
+    Waits a little for the API of a run that was killed a moment ago.
+    """
+    deadline = time.monotonic() + PORT_SECONDS
+    while not _is_port_free(settings):
+        if time.monotonic() > deadline:
+            raise PortTaken(host=settings.host, port=settings.port)
+        time.sleep(LOOK_AGAIN_SECONDS)
+
+
+def _is_port_free(settings: Settings) -> bool:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((settings.host, settings.port))
         except OSError as error:
-            raise PortTaken(host=settings.host, port=settings.port) from error
+            if error.errno == errno.EADDRINUSE:
+                return False
+            reason = error.strerror or str(error)
+            raise CannotListen(host=settings.host, port=settings.port, reason=reason) from error
+    return True
+
+
+def _watch(supervisor: Supervisor) -> None:
+    try:
+        while True:
+            supervisor.check()
+            time.sleep(CHECK_SECONDS)
+    except KeyboardInterrupt:
+        click.echo("Stopping …")
+        raise
 
 
 async def _prepared(located: Settings) -> Settings:
@@ -124,7 +160,11 @@ def base_url(settings: Settings) -> str:
     return f"http://{host}:{settings.port}"
 
 
-async def _demo(settings: Settings) -> DemoTenant | None:
+async def _demo(settings: Settings) -> "DemoTenant | None":
+    # Importing these takes longer than the rest of this command, which may be refused, or asked for no demo.
+    from shell.demo.accounts import SlugNotOurs  # noqa: PLC0415
+    from shell.demo.founding import found_demo_tenant  # noqa: PLC0415
+
     async with pools(settings) as platform:
         try:
             return await found_demo_tenant(platform, ApiClient(base_url(settings)))
@@ -133,7 +173,7 @@ async def _demo(settings: Settings) -> DemoTenant | None:
             return None
 
 
-def _where_to_look(settings: Settings, tenant: DemoTenant | None, seconds: float) -> str:
+def _where_to_look(settings: Settings, tenant: "DemoTenant | None", seconds: float) -> str:
     url = base_url(settings)
     lines = [
         f"The platform is ready after {seconds:.1f} s. Ctrl-C stops it.",
@@ -146,7 +186,7 @@ def _where_to_look(settings: Settings, tenant: DemoTenant | None, seconds: float
     return "\n".join([*lines, *(_demo_lines(url, tenant) if tenant else [])])
 
 
-def _demo_lines(url: str, tenant: DemoTenant) -> list[str]:
+def _demo_lines(url: str, tenant: "DemoTenant") -> list[str]:
     login = f'{{"tenant":"{tenant.slug}","email":"{tenant.email}","password":"{tenant.password.value}"}}'
     return [
         "",

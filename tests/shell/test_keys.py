@@ -1,0 +1,130 @@
+"""Signing keys, given by settings or made in the data folder."""
+
+import base64
+import hashlib
+import json
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from core.errors import SettingInvalid
+from shell.keys import ensure_key, load_keys, write_private
+from shell.settings import Secret, Settings
+from tests.forged_tokens import another_key, public_jwk, public_pem
+
+
+def private_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+PEM = private_pem(another_key())
+
+
+def thumbprint(key: rsa.RSAPrivateKey) -> str:
+    """RFC 7638, section 3."""
+    members = json.dumps(public_jwk(key), sort_keys=True, separators=(",", ":"))
+    return base64.urlsafe_b64encode(hashlib.sha256(members.encode()).digest()).rstrip(b"=").decode()
+
+
+def test_the_first_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path / "data")
+    ensure_key(settings)
+    (file,) = settings.keys_folder.iterdir()
+    made = file.read_bytes()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(settings.keys_folder.stat().st_mode) == 0o700
+    ensure_key(settings)
+    assert [each.read_bytes() for each in settings.keys_folder.iterdir()] == [made]
+    assert load_keys(settings).kid == load_keys(settings).kid
+
+
+@pytest.mark.parametrize("given", ["text", "file"])
+def test_no_key_is_made_where_one_is_given(tmp_path: Path, given: str) -> None:
+    (tmp_path / "key.pem").write_bytes(PEM)
+    settings = Settings(
+        data=tmp_path / "data",
+        signing_key=Secret(PEM.decode()) if given == "text" else None,
+        signing_key_file=tmp_path / "key.pem" if given == "file" else None,
+    )
+    ensure_key(settings)
+    assert not settings.keys_folder.exists()
+    assert load_keys(settings).kid == thumbprint(another_key())
+
+
+def test_without_any_key_it_says_what_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(SettingInvalid, match="PLATFORM_SIGNING_KEY_FILE"):
+        load_keys(Settings(data=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("pem", "reason"),
+    [
+        (b"", "no RSA key"),
+        (b"garbage", "no RSA key"),
+        (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "no RSA key"),
+        (public_pem(another_key()), "public key"),
+        (private_pem(ec.generate_private_key(ec.SECP256R1())), "no RSA key"),
+    ],
+    ids=["empty", "garbage", "damaged", "public", "another kind"],
+)
+def test_what_is_no_private_rsa_key_is_refused_without_being_repeated(
+    tmp_path: Path, pem: bytes, reason: str
+) -> None:
+    (tmp_path / "key.pem").write_bytes(pem)
+    for settings, name in (
+        (Settings(signing_key=Secret(pem.decode())), "PLATFORM_SIGNING_KEY "),
+        (Settings(signing_key_file=tmp_path / "key.pem"), "PLATFORM_SIGNING_KEY_FILE"),
+    ):
+        with pytest.raises(SettingInvalid, match=reason) as refused:
+            load_keys(settings)
+        assert name in str(refused.value)
+        assert "AAAA" not in str(refused.value)
+
+
+def test_a_key_file_that_cannot_be_read_is_named_by_its_setting(tmp_path: Path) -> None:
+    with pytest.raises(SettingInvalid, match="PLATFORM_SIGNING_KEY_FILE"):
+        load_keys(Settings(signing_key_file=tmp_path / "missing.pem"))
+
+
+def test_a_key_is_named_by_its_thumbprint(tmp_path: Path) -> None:
+    keys = load_keys(Settings(signing_key=Secret(PEM.decode())))
+    assert keys.kid == thumbprint(another_key())
+
+
+def test_the_newest_key_signs_and_all_verify(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    ensure_key(settings)
+    (newer,) = settings.keys_folder.iterdir()
+    (settings.keys_folder / "20200101T000000Z.pem").write_bytes(PEM)
+    keys = load_keys(settings)
+    assert newer.name > "20200101T000000Z.pem"
+    assert keys.kid != thumbprint(another_key())
+    assert {key.kid for key in keys.verifying.keys} == {keys.kid, thumbprint(another_key())}
+
+
+def test_what_is_public_has_no_private_part() -> None:
+    keys = load_keys(Settings(signing_key=Secret(PEM.decode())))
+    expected = public_jwk(another_key()) | {"use": "sig", "alg": "RS256", "kid": keys.kid}
+    assert keys.public() == {"keys": [expected]}
+
+
+def test_signing_keys_do_not_show_themselves() -> None:
+    keys = load_keys(Settings(signing_key=Secret(PEM.decode())))
+    assert repr(keys) == str(keys) == f"SigningKeys(kid={keys.kid})"
+
+
+def test_a_private_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    file = tmp_path / "secret"
+    write_private(file, b"first")
+    left_behind = file.with_suffix(".part")
+    left_behind.touch(mode=0o600)
+    left_behind.write_bytes(b"what a crash has left behind, longer than the next")
+    write_private(file, b"second")
+    assert file.read_bytes() == b"second"
+    assert [each.name for each in tmp_path.iterdir()] == ["secret"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600

@@ -1,0 +1,97 @@
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from core.errors import SettingInvalid
+from shell.settings import Secret, Settings, load_settings
+
+
+def test_without_any_variable_the_defaults_stand() -> None:
+    assert load_settings({}) == Settings()
+
+
+def test_there_is_no_default_for_a_secret() -> None:
+    secrets = [field for field in msgspec.structs.fields(Settings) if field.type == (Secret | None)]
+    assert {field.name for field in secrets} == {
+        "database_url",
+        "owner_database_url",
+        "redis_url",
+        "signing_key",
+    }
+    assert {field.default for field in secrets} == {None}
+
+
+def test_variables_are_read_by_their_names() -> None:
+    settings = load_settings(
+        {
+            "PLATFORM_DATABASE_URL": "postgresql://app:hunter2@db/platform",
+            "PLATFORM_DATA": "/var/lib/platform",
+            "PLATFORM_PORT": "9000",
+            "PLATFORM_DEMO": "false",
+            "PLATFORM_SIGNING_KEY_FILE": "/run/key.pem",
+            "PLATFORM_SELLER_VAT_ID": "DE123456789",
+        }
+    )
+    assert settings == Settings(
+        database_url=Secret("postgresql://app:hunter2@db/platform"),
+        data=Path("/var/lib/platform"),
+        port=9000,
+        demo=False,
+        signing_key_file=Path("/run/key.pem"),
+        seller_vat_id="DE123456789",
+    )
+
+
+def test_foreign_and_empty_variables_are_left_alone() -> None:
+    environ = {
+        "PORT": "1",
+        "PLATFORM_PORT": "",
+        "PLATFORM_UNKNOWN": "1",
+        "platform_port": "2",
+        "PLATFORM_": "3",
+    }
+    assert load_settings(environ) == Settings()
+
+
+def test_an_override_wins_over_the_environment_unless_it_is_none() -> None:
+    environ = {"PLATFORM_PORT": "9000", "PLATFORM_HOST": "0.0.0.0"}  # noqa: S104 -- nothing binds here
+    settings = load_settings(environ, port=9001, host=None)
+    assert (settings.port, settings.host) == (9001, "0.0.0.0")  # noqa: S104
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("PLATFORM_PORT", "eighty"),
+        ("PLATFORM_PORT", "8000.5"),
+        ("PLATFORM_PORT", "0"),
+        ("PLATFORM_POOL_SIZE", "-1"),
+        ("PLATFORM_API_PROCESSES", "0"),
+        ("PLATFORM_PASSWORD_THREADS", "0"),
+        ("PLATFORM_PASSWORD_QUEUE", "0"),
+        ("PLATFORM_JOB_LEASE_SECONDS", "0"),
+        ("PLATFORM_DEMO", "perhaps"),
+        ("PLATFORM_SELLER_COUNTRY", "XX"),
+        ("PLATFORM_SELLER_COUNTRY", "US"),
+    ],
+)
+def test_a_wrong_setting_is_named_and_not_repeated(name: str, text: str) -> None:
+    with pytest.raises(SettingInvalid) as refused:
+        load_settings({name: text})
+    assert refused.value.data["name"] == name
+    assert "eighty" not in str(refused.value)
+
+
+def test_no_secret_shows_itself() -> None:
+    settings = load_settings(
+        {
+            "PLATFORM_DATABASE_URL": "postgresql://app:hunter2@db/platform",
+            "PLATFORM_OWNER_DATABASE_URL": "postgresql://owner:hunter2@db/platform",
+            "PLATFORM_REDIS_URL": "redis://:hunter2@redis",
+            "PLATFORM_SIGNING_KEY": "hunter2",
+        }
+    )
+    for shown in (repr(settings), str(settings), f"{settings}", f"{settings.database_url!s}"):
+        assert "hunter2" not in shown
+    assert repr(Secret("a")) == repr(Secret("a" * 99)) == "Secret(***)"
