@@ -61,6 +61,18 @@ class SecondFactorWrong(PlatformError):
     """The code of the second factor is wrong, expired, or was used before."""
 
 
+class SecondFactorExists(PlatformError):
+    """The account has a confirmed second factor already; disable it first."""
+
+
+class SecondFactorMissing(PlatformError):
+    """The account has no confirmed second factor."""
+
+
+class EnrolmentRequired(PlatformError):
+    """An operator must enrol a second factor first; see /auth/totp."""
+
+
 class StepUpRequired(PlatformError):
     """A second factor that was shown within the last {minutes} minutes is needed; see /auth/step-up."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import uuid4
 
@@ -23,8 +24,9 @@ from core.errors import (
 from core.identity import Account, Identity, normalised_email
 from core.permission import Role
 from core.registration import Email, Name, NewPassword, Organisation, require_valid
+from core.second_factor import Showing, refusal_of
 from core.tenant import PLATFORM_SLUG, Tenant
-from shell import accounts
+from shell import accounts, second_factor
 from shell.account_session import account_session, append_account_entry, tenant_in
 from shell.accounts import Credentials
 from shell.session import Session
@@ -34,6 +36,7 @@ from web.founding import Claim, TenantFounded, answer_founded, found_tenant
 from web.guards import actor_of, signed_in
 from web.idempotency import IdempotencyKey
 from web.problems import problems
+from web.second_factor import Code, shown
 from web.services import Services
 from web.sign_in import Tokens, client_of, tokens_for
 
@@ -64,6 +67,7 @@ class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     email: Annotated[str, msgspec.Meta(max_length=254, examples=["ada@example.com"])]
     password: Annotated[str, msgspec.Meta(max_length=1_024, examples=["correct horse battery staple"])]
     tenant: TenantName | None = None
+    totp: Code | None = None
 
 
 class Refresh(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -122,13 +126,14 @@ async def login(
         raise WrongCredentials
     renewed = await _renewed_hash(services, data.password, found)
     async with account_session(services.pool, slug) as session:
-        if renewed is not None:
-            await accounts.renew_password_hash(session, found.account.id, renewed)
-        client = client_of(request)
-        session_id = await accounts.begin_session(session, found.account.id, client)
-        entry = AuditEntry("auth.login", f"user:{found.account.id}", actor_of(request))
-        await append_account_entry(session, entry)
-        return await tokens_for(services, session, found.account, session_id=session_id)
+        if not await accounts.is_still_current(session, found):
+            raise WrongCredentials
+        showing = await shown(services, session, found.account.id, data.totp, actor_of(request))
+        if showing not in {Showing.MISSING, Showing.WRONG}:
+            if renewed is not None:
+                await accounts.renew_password_hash(session, found.account.id, renewed)
+            return await _begun(services, session, found.account, request, is_stepped_up=showing.is_good)
+    raise refusal_of(showing)  # after the transaction, so that the audit entry of a wrong code is kept
 
 
 @post(
@@ -161,12 +166,38 @@ async def logout(data: JSONBody[Refresh], services: NamedDependency[Services]) -
         await accounts.revoke_family_of(session, data.refresh_token)
 
 
-@get("/me", operation_id="getMe", summary="Who am I", guards=[signed_in()], responses=problems(401, 404, 410))
+@get(
+    "/me",
+    operation_id="getMe",
+    summary="Who am I",
+    guards=[signed_in(before_enrolment=True)],
+    responses=problems(401, 404, 410),
+)
 async def me(identity: NamedDependency[Identity], services: NamedDependency[Services]) -> Me:
     """The account that the token speaks for."""
     slug = identity.tenant_slug or PLATFORM_SLUG
     async with account_session(services.pool, slug, readonly=True) as session:
         return Me(await accounts.get(session, identity.user_id), tenant_in(session))
+
+
+async def _begun(
+    services: Services,
+    session: Session,
+    account: Account,
+    request: Request[Any, Any, Any],
+    *,
+    is_stepped_up: bool,
+) -> Tokens:
+    """A new session of an account that has shown all that is asked of it."""
+    now = datetime.now(UTC)
+    session_id = await accounts.begin_session(session, account.id, client_of(request))
+    if is_stepped_up:
+        await second_factor.mark_stepped_up(session, session_id, now)
+    entry = AuditEntry("auth.login", f"user:{account.id}", actor_of(request))
+    await append_account_entry(session, entry)
+    return await tokens_for(
+        services, session, account, session_id=session_id, second_factor_at=now if is_stepped_up else None
+    )
 
 
 def _named_tenant(in_body: str | None, in_header: str | None) -> str:
@@ -196,7 +227,10 @@ async def _refreshed(services: Services, text: str, actor: Actor) -> Tokens | No
         used = await accounts.use_refresh_token(session, text)
         if used is not None:
             account = await accounts.get(session, used.user_id)
-            return await tokens_for(services, session, account, session_id=used.family_id)
+            shown_at = await second_factor.stepped_up_at(session, used.family_id)
+            return await tokens_for(
+                services, session, account, session_id=used.family_id, second_factor_at=shown_at
+            )
         revoked = await accounts.revoke_family_of(session, text)
         if revoked is not None:
             subject = f"user:{revoked.user_id}"

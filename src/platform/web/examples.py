@@ -80,6 +80,7 @@ _CONTENT = {
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "Account": [_ACCOUNT],
+    "AccessToken": [{"access_token": "eyJhbGciOiJSUzI1NiIs…", "token_type": "Bearer", "expires_in": 900}],
     "Acknowledgement": [{"note": "A load test; nothing to mend."}],
     "Anomaly": [
         {
@@ -133,6 +134,13 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "up_to": _DAY,
         }
     ],
+    "Enrolment": [
+        {
+            "secret": "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP",
+            "otpauth_uri": "otpauth://totp/eu-platform:ada%40example.com"
+            "?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=eu-platform",
+        }
+    ],
     "Health": [{"status": "ok", "checks": {"database": "ok", "redis": "ok"}, "duration_ms": 1.2}],
     "Invoice": [
         _CONTENT
@@ -177,6 +185,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "days_in_month": 30,
         }
     ],
+    "RecoveryCodes": [{"recovery_codes": ["mfra-ggzd-emtf-q2lb-ovzc-a43p"]}],
     "Refresh": [{"refresh_token": "eur_acme-cloud_q83vEjRWeJA…"}],
     "Registration": [
         {
@@ -186,6 +195,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "full_name": "Ada Lovelace",
         }
     ],
+    "ShownCode": [{"code": "287082"}],
     "StoredEvent": [_EVENT | {"received_at": _INSTANT, "attributes": None}],
     "Tenant": [_TENANT],
     "TenantChanges": [{"name": "Acme Cloud SE"}],

@@ -11,9 +11,17 @@ from litestar.handlers import BaseRouteHandler
 
 from core.api_key import PREFIX as API_KEY_PREFIX
 from core.audit import Actor, ActorKind, AuditEntry, Outcome
-from core.errors import NotAuthenticated, NotFound, NotPermitted, TenantHeaderDisagrees
+from core.errors import (
+    EnrolmentRequired,
+    NotAuthenticated,
+    NotFound,
+    NotPermitted,
+    StepUpRequired,
+    TenantHeaderDisagrees,
+)
 from core.identity import Identity
-from core.permission import Permission
+from core.permission import Permission, Role
+from core.second_factor import is_stepped_up
 from shell.audit import append_platform_entry
 from shell.session import platform_session
 from web.services import Services, services_of
@@ -21,14 +29,39 @@ from web.services import Services, services_of
 Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
+STEP_UP_MINUTES = 10
 BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 
-def signed_in() -> Guard:
-    """A guard that admits anybody with a valid access token."""
+def signed_in(*, before_enrolment: bool = False) -> Guard:
+    """A guard that admits anybody with a valid access token, and no API key.
+
+    `before_enrolment` marks what an operator may do who has yet to enrol the second factor that is required.
+    """
 
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:
-        await authenticate(connection)
+        identity = await authenticate(connection, before_enrolment=before_enrolment)
+        if identity.permissions is not None:
+            raise NotAuthenticated(reason="an account's access token is needed here, not an API key")
+
+    return guard
+
+
+def stepped_up(minutes: int = STEP_UP_MINUTES) -> Guard:
+    """A guard, after one that authenticates, for sensitive actions of accounts that have a second factor.
+
+    It must have been shown within the last minutes.
+    """
+
+    async def guard(connection: Connection, _: BaseRouteHandler) -> None:
+        identity: Identity = connection.scope["user"]
+        if identity.permissions is not None:
+            return
+        if is_stepped_up(identity.second_factor_at, datetime.now(UTC), minutes=minutes):
+            return
+        standing = await services_of(connection.app.state).standings.require_current(identity)
+        if standing.has_second_factor:
+            raise StepUpRequired(minutes=minutes)
 
     return guard
 
@@ -51,8 +84,12 @@ def may(permission: Permission) -> Guard:
     return guard
 
 
-async def authenticate(connection: Connection) -> Identity:
-    """Whom the access token or API key speaks for; raises NotAuthenticated, TenantHeaderDisagrees."""
+async def authenticate(connection: Connection, *, before_enrolment: bool = False) -> Identity:
+    """Whom the access token or API key speaks for.
+
+    Raises NotAuthenticated, TenantHeaderDisagrees, and EnrolmentRequired for an operator without the second
+    factor that is required, unless the route is open before enrolment.
+    """
     found = BEARER.fullmatch(connection.headers.get("authorization", ""))
     if found is None:
         raise NotAuthenticated(reason="send an access token or an API key as Authorization: Bearer …")
@@ -61,7 +98,9 @@ async def authenticate(connection: Connection) -> Identity:
         identity = await services.api_keys.identify(found[1], address=address_of(connection), now=now)
     else:
         identity = services.tokens.verify(found[1], now)
-        await services.standings.require_current(identity)
+        standing = await services.standings.require_current(identity)
+        if not (standing.has_second_factor or before_enrolment):
+            _require_no_enrolment(services, identity)
     _require_agreement(connection, identity)
     connection.scope["user"] = identity
     return identity
@@ -70,6 +109,11 @@ async def authenticate(connection: Connection) -> Identity:
 def address_of(connection: Connection) -> str | None:
     """Where the request comes from."""
     return None if connection.client is None else connection.client.host
+
+
+def _require_no_enrolment(services: Services, identity: Identity) -> None:
+    if services.settings.require_operator_totp and identity.role is Role.OPERATOR:
+        raise EnrolmentRequired
 
 
 def _require_agreement(connection: Connection, identity: Identity) -> None:

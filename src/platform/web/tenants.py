@@ -20,7 +20,7 @@ from shell import tenants
 from shell.audit import append_platform_entry
 from shell.session import platform_session
 from web.founding import Claim, TenantFounded, answer_founded, found_tenant
-from web.guards import actor_of, may
+from web.guards import actor_of, may, stepped_up
 from web.idempotency import IdempotencyKey
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from web.problems import TENANT_PROBLEMS, problems
@@ -171,7 +171,7 @@ async def activate_tenant(
     operation_id="deleteTenant",
     summary="Ask for a tenant's deletion",
     status_code=202,
-    guards=[may(Permission.TENANT_DELETE)],
+    guards=[may(Permission.TENANT_DELETE), stepped_up()],
     responses=problems(*TENANT_PROBLEMS, 422),
 )
 async def delete_tenant(
