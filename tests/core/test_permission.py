@@ -21,6 +21,10 @@ anomalies:acknowledge   yes    yes    yes     -       yes       -
 jobs:read               yes    yes    yes     yes     yes       yes
 prices:read             yes    yes    yes     yes     yes       yes
 prices:write            -      -      -       -       yes       -
+users:read              yes    yes    -       -       yes       -
+users:write             yes    yes    -       -       yes       -
+api-keys:read           yes    yes    -       -       yes       -
+api-keys:write          yes    yes    -       -       yes       -
 """
 
 HEAD, *LINES = (line.split() for line in TABLE.strip().splitlines())

@@ -6,8 +6,9 @@ The checksum lets a scanner recognise a leaked key, and the API refuse a mistype
 import re
 import zlib
 from collections.abc import Iterable
+from datetime import datetime
 from enum import StrEnum
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from core.permission import Permission
 
@@ -70,9 +71,38 @@ def is_from(address: str | None, networks: Iterable[IPv4Network | IPv6Network]) 
     if not allowed:
         return True
     try:
-        return address is not None and any(ip_address(address) in network for network in allowed)
+        return address is not None and any(_plain(address) in network for network in allowed)
     except ValueError:
         return False
+
+
+def key_objections(
+    *, networks: Iterable[str], expires_at: datetime | None, now: datetime
+) -> list[tuple[str, str]]:
+    """What is wrong with the fields of a key to be made, if anything."""
+    found = [
+        (f"networks[{index}]", "is not a network in CIDR notation")
+        for index, text in enumerate(networks)
+        if not _is_network(text)
+    ]
+    if expires_at is not None and expires_at <= now:
+        found.append(("expires_at", "must be in the future"))
+    return found
+
+
+def _plain(address: str) -> IPv4Address | IPv6Address:
+    """The address; an IPv4 address that a socket of both kinds shows as IPv6 is itself again."""
+    parsed = ip_address(address)
+    mapped = parsed.ipv4_mapped if isinstance(parsed, IPv6Address) else None
+    return parsed if mapped is None else mapped
+
+
+def _is_network(text: str) -> bool:
+    try:
+        parse_networks([text])
+    except ValueError:
+        return False
+    return True
 
 
 def _base62(number: int) -> str:

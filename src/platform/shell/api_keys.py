@@ -39,6 +39,7 @@ class ApiKey(msgspec.Struct, frozen=True):
     """An API key as its tenant may see it: `hint` is its beginning, enough to recognise it."""
 
     id: UUID
+    tenant_id: UUID
     name: str
     hint: str
     scopes: list[Scope]
@@ -141,6 +142,14 @@ async def page(session: Session, tenant_id: UUID, *, after: ApiKeyKey | None, li
     created_at, key_id = after or (None, None)
     rows = await session.connection.fetch(SQL["list_api_keys"], tenant_id, created_at, key_id, limit + 1)
     return [key_of(row) for row in rows]
+
+
+async def get(session: Session, tenant_id: UUID, key_id: UUID) -> ApiKey:
+    """A tenant's key; raises NotFound."""
+    row = await session.connection.fetchrow(SQL["api_key_by_id"], key_id, tenant_id)
+    if row is None:
+        raise NotFound(what="API key")
+    return key_of(row)
 
 
 async def revoke(session: Session, tenant_id: UUID, key_id: UUID) -> ApiKey:

@@ -6,6 +6,7 @@ from uuid import uuid4
 import msgspec
 
 from core.audit import PLATFORM_CHAIN, AuditEntry
+from core.tenant import Tenant
 from shell.queries import SQL
 from shell.session import Session, TenantSession
 
@@ -13,6 +14,11 @@ from shell.session import Session, TenantSession
 async def append_entry(session: TenantSession, entry: AuditEntry) -> None:
     """Append to the tenant's own chain; the database admits no other from a tenant session."""
     await _append(session, session.tenant.schema, entry)
+
+
+async def append_tenants_entry(session: Session, tenant: Tenant, entry: AuditEntry) -> None:
+    """Append to a tenant's chain what a platform session did for it."""
+    await _append(session, tenant.schema, entry)
 
 
 async def append_platform_entry(session: Session, entry: AuditEntry) -> None:

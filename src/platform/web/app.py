@@ -20,6 +20,7 @@ from shell.settings import Settings, load_settings
 from shell.standing import Standings
 from shell.tokens import AccessTokens
 from web.anomalies import anomalies_router
+from web.api_keys import api_keys_router
 from web.auth import auth_router
 from web.costs import costs_router
 from web.documentation import documentation_router
@@ -42,7 +43,14 @@ def application(settings: Settings) -> Litestar:
     """The application with all its routes; its pool opens when it starts."""
     of_one_tenant = Router(
         "/tenants/{tenant_id:uuid}",
-        route_handlers=[usage_router, costs_router, anomalies_router, invoices_router, jobs_router],
+        route_handlers=[
+            usage_router,
+            costs_router,
+            anomalies_router,
+            invoices_router,
+            jobs_router,
+            api_keys_router,
+        ],
     )
     api = Router(
         "/api/v1",

@@ -77,6 +77,19 @@ _CONTENT = {
     "total": _SUMMARY["total"],
     "note": "",
 }
+_API_KEY = {
+    "id": _OTHER_ID,
+    "tenant_id": _TENANT_ID,
+    "name": "Meter of rack 7",
+    "hint": "eup_5DpqYb2T",
+    "scopes": ["usage:write"],
+    "networks": ["203.0.113.0/24"],
+    "created_by": _USER_ID,
+    "created_at": _INSTANT,
+    "expires_at": None,
+    "last_used_at": _INSTANT,
+    "revoked_at": None,
+}
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "Account": [_ACCOUNT],
@@ -98,6 +111,11 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "acknowledged_by": None,
             "note": None,
         }
+    ],
+    "ApiKey": [_API_KEY],
+    "ApiKeyMade": [_API_KEY | {"last_used_at": None, "key": "eup_5DpqYb2T…_1a2B3c"}],
+    "ApiKeyWanted": [
+        {"name": "Meter of rack 7", "scopes": ["usage:write"], "networks": ["203.0.113.0/24"]}
     ],
     "CloudEvent": [
         {

@@ -30,6 +30,8 @@ Log in with `POST /api/v1/auth/login` and send the access token as `Authorizatio
 TAGS = [
     Tag("Accounts", "Register, log in, renew tokens."),
     Tag("Tenants", "The registry of tenants and their lifecycle."),
+    Tag("People", "A tenant's accounts and invitations."),
+    Tag("API keys", "What a tenant's machines identify themselves with."),
     Tag("Usage", "What a tenant's machines report."),
     Tag("Costs", "What usage costs, so far and at the month's end."),
     Tag("Anomalies", "Days that lie far from the week before them."),

@@ -5,8 +5,11 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 RETURNING *;
 
 -- name: use_api_key
+-- A key that has ended is found, too, and keeps the time of its last use.
 UPDATE public.api_keys AS k
-SET last_used_at = $2
+SET last_used_at = CASE
+    WHEN k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2) THEN $2 ELSE k.last_used_at
+END
 FROM public.tenants AS t
 WHERE k.key_hmac = $1 AND t.id = k.tenant_id
 RETURNING k.*, t.slug AS tenant_slug;
@@ -16,6 +19,9 @@ SELECT * FROM public.api_keys
 WHERE tenant_id = $1 AND ($2::timestamptz IS NULL OR (created_at, id) > ($2, $3))
 ORDER BY created_at, id
 LIMIT $4;
+
+-- name: api_key_by_id
+SELECT * FROM public.api_keys WHERE id = $1 AND tenant_id = $2;
 
 -- name: revoke_api_key
 UPDATE public.api_keys
