@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 
@@ -11,21 +11,23 @@ from core.identity import Account
 from core.permission import Role
 from core.tenant import Tenant
 from shell import accounts
-from shell.accounts import UsedToken
+from shell.accounts import Client, UsedToken
 from shell.session import platform_session, tenant_session
 from shell.tokens import RefreshToken, new_refresh_token, slug_in_refresh_token
 from tests.installation import Installation, add_account, rows
 
 WEEK = timedelta(days=7)
+CLIENT = Client("a test", None)
 
 
 async def kept(
-    installation: Installation, tenant: Tenant, *, lifetime: timedelta = WEEK, family: UUID | None = None
+    installation: Installation, tenant: Tenant, *, lifetime: timedelta = WEEK
 ) -> tuple[Account, RefreshToken]:
     account = await add_account(installation, tenant, Role.OWNER)
     token = new_refresh_token(tenant.slug, datetime.now(UTC), lifetime)
     async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
-        await accounts.keep_refresh_token(session, token, account.id, family_id=family)
+        session_id = await accounts.begin_session(session, account.id, CLIENT)
+        await accounts.keep_refresh_token(session, token, account.id, session_id=session_id)
     return account, token
 
 
@@ -114,7 +116,7 @@ async def test_a_revoked_refresh_token_revokes_its_family(installation: Installa
     assert used is not None
     following = new_refresh_token(tenant.slug, datetime.now(UTC), WEEK)
     async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
-        await accounts.keep_refresh_token(session, following, account.id, family_id=used.family_id)
+        await accounts.keep_refresh_token(session, following, account.id, session_id=used.family_id)
     assert await revoke(installation, tenant, first.text) == used
     assert await use(installation, tenant, following.text) is None
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from core.errors import SettingInvalid
-from shell.keys import ensure_key, load_keys, write_private
+from shell.keys import LEEWAY_SECONDS, ensure_key, load_keys, rotate_key, write_private
 from shell.settings import Secret, Settings
 from tests.forged_tokens import another_key, public_jwk, public_pem
 
@@ -23,6 +24,7 @@ def private_pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
 
 
 PEM = private_pem(another_key())
+NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
 
 def thumbprint(key: rsa.RSAPrivateKey) -> str:
@@ -40,7 +42,7 @@ def test_the_first_key_is_made_once_and_only_its_owner_can_read_it(tmp_path: Pat
     assert stat.S_IMODE(settings.keys_folder.stat().st_mode) == 0o700
     ensure_key(settings)
     assert [each.read_bytes() for each in settings.keys_folder.iterdir()] == [made]
-    assert load_keys(settings).kid == load_keys(settings).kid
+    assert load_keys(settings, NOW).kid == load_keys(settings, NOW).kid
 
 
 @pytest.mark.parametrize("given", ["text", "file"])
@@ -53,12 +55,12 @@ def test_no_key_is_made_where_one_is_given(tmp_path: Path, given: str) -> None:
     )
     ensure_key(settings)
     assert not settings.keys_folder.exists()
-    assert load_keys(settings).kid == thumbprint(another_key())
+    assert load_keys(settings, NOW).kid == thumbprint(another_key())
 
 
 def test_without_any_key_it_says_what_is_missing(tmp_path: Path) -> None:
     with pytest.raises(SettingInvalid, match="PLATFORM_SIGNING_KEY_FILE"):
-        load_keys(Settings(data=tmp_path))
+        load_keys(Settings(data=tmp_path), NOW)
 
 
 @pytest.mark.parametrize(
@@ -81,40 +83,61 @@ def test_what_is_no_private_rsa_key_is_refused_without_being_repeated(
         (Settings(signing_key_file=tmp_path / "key.pem"), "PLATFORM_SIGNING_KEY_FILE"),
     ):
         with pytest.raises(SettingInvalid, match=reason) as refused:
-            load_keys(settings)
+            load_keys(settings, NOW)
         assert name in str(refused.value)
         assert "AAAA" not in str(refused.value)
 
 
 def test_a_key_file_that_cannot_be_read_is_named_by_its_setting(tmp_path: Path) -> None:
     with pytest.raises(SettingInvalid, match="PLATFORM_SIGNING_KEY_FILE"):
-        load_keys(Settings(signing_key_file=tmp_path / "missing.pem"))
+        load_keys(Settings(signing_key_file=tmp_path / "missing.pem"), NOW)
 
 
 def test_a_key_is_named_by_its_thumbprint(tmp_path: Path) -> None:
-    keys = load_keys(Settings(signing_key=Secret(PEM.decode())))
+    keys = load_keys(Settings(signing_key=Secret(PEM.decode())), NOW)
     assert keys.kid == thumbprint(another_key())
 
 
-def test_the_newest_key_signs_and_all_verify(tmp_path: Path) -> None:
+def test_the_newest_key_signs_and_the_ones_before_verify_while_their_tokens_live(tmp_path: Path) -> None:
     settings = Settings(data=tmp_path)
-    ensure_key(settings)
-    (newer,) = settings.keys_folder.iterdir()
-    (settings.keys_folder / "20200101T000000Z.pem").write_bytes(PEM)
-    keys = load_keys(settings)
-    assert newer.name > "20200101T000000Z.pem"
-    assert keys.kid != thumbprint(another_key())
-    assert {key.kid for key in keys.verifying.keys} == {keys.kid, thumbprint(another_key())}
+    first = rotate_key(settings, NOW)
+    second = rotate_key(settings, NOW + timedelta(hours=1))
+    life = timedelta(seconds=settings.access_token_seconds + LEEWAY_SECONDS)
+    rotated = NOW + timedelta(hours=1)
+    just_before = load_keys(settings, rotated + life - timedelta(seconds=1))
+    assert just_before.kid == second
+    assert just_before.kids == frozenset({first, second})
+    assert load_keys(settings, rotated + life).kids == {second}
+
+
+def test_keys_that_verify_no_more_are_deleted_when_the_next_one_is_made(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    for hours in range(3):
+        rotate_key(settings, NOW + timedelta(hours=hours))
+    assert len(list(settings.keys_folder.glob("*.pem"))) == 2
+
+
+def test_old_keys_can_be_revoked_at_once(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    rotate_key(settings, NOW)
+    newest = rotate_key(settings, NOW + timedelta(seconds=1), keep_old=False)
+    assert load_keys(settings, NOW + timedelta(seconds=1)).kids == {newest}
+
+
+def test_a_key_that_settings_give_is_not_rotated_here(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path, signing_key=Secret(PEM.decode()))
+    with pytest.raises(SettingInvalid, match="PLATFORM_SIGNING_KEY"):
+        rotate_key(settings, NOW)
 
 
 def test_what_is_public_has_no_private_part() -> None:
-    keys = load_keys(Settings(signing_key=Secret(PEM.decode())))
+    keys = load_keys(Settings(signing_key=Secret(PEM.decode())), NOW)
     expected = public_jwk(another_key()) | {"use": "sig", "alg": "RS256", "kid": keys.kid}
     assert keys.public() == {"keys": [expected]}
 
 
 def test_signing_keys_do_not_show_themselves() -> None:
-    keys = load_keys(Settings(signing_key=Secret(PEM.decode())))
+    keys = load_keys(Settings(signing_key=Secret(PEM.decode())), NOW)
     assert repr(keys) == str(keys) == f"SigningKeys(kid={keys.kid})"
 
 

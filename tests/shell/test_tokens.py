@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,28 +15,34 @@ from core.errors import NotAuthenticated
 from core.identity import Account
 from core.permission import Role
 from core.tenant import Tenant, TenantState
-from shell.keys import SigningKeys, ensure_key, load_keys
+from shell.keys import LEEWAY_SECONDS, KeyRing, SigningKeys, ensure_key, rotate_key
 from shell.settings import Settings
-from shell.tokens import LEEWAY_SECONDS, MAX_TOKEN_LENGTH, AccessTokens
+from shell.tokens import MAX_TOKEN_LENGTH, AccessTokens
 from tests.forged_tokens import foreign_claims, foreign_forms, foreign_headers, foreign_signatures, signed
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 SETTINGS = Settings()
 ADA = Account(uuid4(), "ada@example.com", "Ada Lovelace", Role.ADMIN)
 ACME = Tenant(uuid4(), "acme", "Acme", TenantState.ACTIVE, "DE", None, "Europe/Berlin", "EUR", NOW)
+SESSION = uuid4()
 OPERATOR = Account(uuid4(), "op@example.com", "Operator", Role.OPERATOR)
 
 
 @pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> SigningKeys:
+def ring(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
     settings = Settings(data=tmp_path_factory.mktemp("keys"))
     ensure_key(settings)
-    return load_keys(settings)
+    return KeyRing(settings)
 
 
 @pytest.fixture
-def tokens(keys: SigningKeys) -> AccessTokens:
-    return AccessTokens(keys, SETTINGS)
+def keys(ring: KeyRing) -> SigningKeys:
+    return ring.keys
+
+
+@pytest.fixture
+def tokens(ring: KeyRing) -> AccessTokens:
+    return AccessTokens(ring, SETTINGS)
 
 
 def part(token: str, index: int) -> dict[str, Any]:
@@ -51,18 +58,18 @@ def require_refused(tokens: AccessTokens, token: str, now: datetime = NOW) -> No
 
 
 def test_a_token_speaks_for_the_account_that_it_was_issued_to(tokens: AccessTokens) -> None:
-    identity = tokens.verify(tokens.issue(ADA, ACME, NOW), NOW)
+    identity = tokens.verify(tokens.issue(ADA, ACME, NOW, session_id=SESSION), NOW)
     assert (identity.user_id, identity.tenant_id, identity.tenant_slug) == (ADA.id, ACME.id, "acme")
     assert identity.role is Role.ADMIN
 
 
 def test_a_token_of_the_platform_has_no_tenant(tokens: AccessTokens) -> None:
-    identity = tokens.verify(tokens.issue(OPERATOR, None, NOW), NOW)
+    identity = tokens.verify(tokens.issue(OPERATOR, None, NOW, session_id=SESSION), NOW)
     assert (identity.tenant_id, identity.tenant_slug, identity.is_platform) == (None, None, True)
 
 
 def test_a_token_names_its_key_and_says_what_it_must(tokens: AccessTokens, keys: SigningKeys) -> None:
-    token = tokens.issue(ADA, ACME, NOW)
+    token = tokens.issue(ADA, ACME, NOW, session_id=SESSION)
     assert part(token, 0) == {"typ": "JWT", "alg": "RS256", "kid": keys.kid}
     claims = part(token, 1)
     assert len(claims.pop("jti")) >= 20
@@ -77,17 +84,19 @@ def test_a_token_names_its_key_and_says_what_it_must(tokens: AccessTokens, keys:
         "iat": NOW.timestamp(),
         "nbf": NOW.timestamp(),
         "exp": NOW.timestamp() + 900,
+        "sid": str(SESSION),
+        "mfa_at": None,
     }
 
 
 def test_no_two_tokens_have_one_id(tokens: AccessTokens) -> None:
-    ids = {tokens.verify(tokens.issue(ADA, ACME, NOW), NOW).jti for _ in range(10)}
+    ids = {tokens.verify(tokens.issue(ADA, ACME, NOW, session_id=SESSION), NOW).jti for _ in range(10)}
     assert len(ids) == 10
 
 
 def test_the_longest_token_of_ours_is_short_enough(tokens: AccessTokens) -> None:
     longest = msgspec.structs.replace(ADA, email="é" * 243 + "@example.com")
-    token = tokens.issue(longest, msgspec.structs.replace(ACME, slug="a" * 40), NOW)
+    token = tokens.issue(longest, msgspec.structs.replace(ACME, slug="a" * 40), NOW, session_id=SESSION)
     assert len(token) <= MAX_TOKEN_LENGTH
     assert tokens.verify(token, NOW).user_id == ADA.id
 
@@ -96,7 +105,7 @@ def test_the_longest_token_of_ours_is_short_enough(tokens: AccessTokens) -> None
 def test_a_token_ends_when_it_says_with_some_leeway_for_clocks(
     tokens: AccessTokens, *, is_remembered: bool
 ) -> None:
-    token = tokens.issue(ADA, ACME, NOW)
+    token = tokens.issue(ADA, ACME, NOW, session_id=SESSION)
     end = NOW + timedelta(seconds=SETTINGS.access_token_seconds)
     if is_remembered:
         tokens.verify(token, NOW)
@@ -108,7 +117,7 @@ def test_a_token_ends_when_it_says_with_some_leeway_for_clocks(
 def test_a_token_begins_when_it_says_with_some_leeway_for_clocks(
     tokens: AccessTokens, *, is_remembered: bool
 ) -> None:
-    token = tokens.issue(ADA, ACME, NOW)
+    token = tokens.issue(ADA, ACME, NOW, session_id=SESSION)
     if is_remembered:
         tokens.verify(token, NOW)
     require_refused(tokens, token, NOW - timedelta(seconds=LEEWAY_SECONDS + 1))
@@ -116,7 +125,7 @@ def test_a_token_begins_when_it_says_with_some_leeway_for_clocks(
 
 
 def test_every_forged_token_is_refused(tokens: AccessTokens, keys: SigningKeys) -> None:
-    token = tokens.issue(ADA, ACME, NOW)
+    token = tokens.issue(ADA, ACME, NOW, session_id=SESSION)
     tokens.verify(token, NOW)
     claims = part(token, 1)
     assert tokens.verify(signed(keys, claims), NOW).user_id == ADA.id, "the forger's tools can make good ones"
@@ -138,27 +147,40 @@ def _is_admitted(tokens: AccessTokens, token: str) -> bool:
     return True
 
 
-def test_a_token_for_another_installation_is_refused(tokens: AccessTokens, keys: SigningKeys) -> None:
+def test_a_token_for_another_installation_is_refused(tokens: AccessTokens, ring: KeyRing) -> None:
     for field in ("token_issuer", "token_audience"):
-        elsewhere = AccessTokens(keys, msgspec.structs.replace(SETTINGS, **{field: "elsewhere"}))
-        require_refused(elsewhere, tokens.issue(ADA, ACME, NOW))
+        elsewhere = AccessTokens(ring, msgspec.structs.replace(SETTINGS, **{field: "elsewhere"}))
+        require_refused(elsewhere, tokens.issue(ADA, ACME, NOW, session_id=SESSION))
 
 
-def test_keys_rotate_without_a_token_being_refused(tmp_path: Path) -> None:
-    settings = Settings(data=tmp_path)
+def test_keys_rotate_without_a_token_being_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shell.keys.LOOK_AGAIN_SECONDS", 0.0)
+    settings, now = Settings(data=tmp_path), datetime.now(UTC)
     ensure_key(settings)
-    (first,) = settings.keys_folder.glob("*.pem")
-    first.rename(first.with_name("20260101T000000Z.pem"))
-    old = AccessTokens(load_keys(settings), settings)
-    token = old.issue(ADA, ACME, NOW)
+    one_process = AccessTokens(KeyRing(settings), settings)
+    token = one_process.issue(ADA, ACME, now, session_id=SESSION)
 
-    ensure_key(Settings(data=tmp_path / "new"))
-    (second,) = (tmp_path / "new" / "keys").glob("*.pem")
-    second.rename(settings.keys_folder / "20260201T000000Z.pem")
-    rotated = AccessTokens(load_keys(settings), settings)
-    assert rotated.verify(token, NOW).user_id == ADA.id
-    assert part(rotated.issue(ADA, ACME, NOW), 0)["kid"] != part(token, 0)["kid"]
-    require_refused(old, rotated.issue(ADA, ACME, NOW))
+    rotate_key(settings, now + timedelta(seconds=1))
+    another = AccessTokens(KeyRing(settings), settings)
+    following = another.issue(ADA, ACME, now, session_id=SESSION)
+    assert part(following, 0)["kid"] != part(token, 0)["kid"]
+    for tokens in (one_process, another):
+        assert tokens.verify(token, now).user_id == ADA.id
+        assert tokens.verify(following, now).user_id == ADA.id
 
-    (settings.keys_folder / "20260101T000000Z.pem").unlink()
-    require_refused(AccessTokens(load_keys(settings), settings), token)
+    rotate_key(settings, now + timedelta(seconds=2), keep_old=False)
+    require_refused(one_process, token, now)
+    require_refused(another, following, now)
+
+
+def test_a_token_by_a_key_that_was_just_made_is_verified_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings, now = Settings(data=tmp_path), datetime.now(UTC)
+    ensure_key(settings)
+    verifier = AccessTokens(KeyRing(settings), settings)
+    rotate_key(settings, now + timedelta(seconds=1))
+    token = AccessTokens(KeyRing(settings), settings).issue(ADA, ACME, now, session_id=SESSION)
+    two_seconds_later = time.monotonic() + 2
+    monkeypatch.setattr("shell.keys.time.monotonic", lambda: two_seconds_later)
+    assert verifier.verify(token, now).user_id == ADA.id

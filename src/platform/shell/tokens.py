@@ -36,7 +36,7 @@ class Claims(msgspec.Struct, frozen=True):
     nbf: int
     exp: int
     sid: UUID
-    mfa_at: int | None = None
+    mfa_at: int | None
 
 
 class AccessTokens:

@@ -22,7 +22,7 @@ from shell.demo.report import Evaluated, Report, Reported
 from shell.demo.sending import send_usage
 from shell.demo.series import RecordedSeries, evaluate, import_series
 from shell.demo.steps import Steps
-from shell.servers import kept_secret
+from shell.keys import kept_secret
 
 RECORDED: Final = (
     "{events:,} measurements of AWS machines, five minutes apart, recorded in 2014 (Numenta Anomaly "
