@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from core.errors import LastOwner, RoleTooHigh
-from core.permission import Role
+from core.permission import PLATFORM_ROLES, Role
 
 RANKS: dict[Role, int] = {Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4, Role.OPERATOR: 5}
 """The order of the roles that can act on people; an AUDITOR only looks."""
@@ -26,3 +26,14 @@ def require_owner_remains(role: Role, *, becomes: Role | None, other_owners: int
     """Refuse to demote or remove the last active OWNER: raises LastOwner."""
     if role is Role.OWNER and becomes is not Role.OWNER and other_owners == 0:
         raise LastOwner
+
+
+def roles_beyond(role: Role | None) -> list[Role]:
+    """The roles of a tenant that somebody with this role cannot give; all of them without one."""
+    highest = 0 if role is None else RANKS[role]
+    return [each for each in Role if each not in PLATFORM_ROLES and RANKS[each] > highest]
+
+
+def role_objections(role: Role | None) -> list[tuple[str, str]]:
+    """What is wrong with a role that somebody in a tenant is to have, if anything."""
+    return [("role", "is a role of the platform, not of a tenant")] if role in PLATFORM_ROLES else []

@@ -37,6 +37,7 @@ from web.tenants import tenants_router
 from web.usage import usage_router
 
 MAX_BODY_BYTES = 64 * 1024
+from web.users import users_router
 
 
 def application(settings: Settings) -> Litestar:
@@ -52,6 +53,7 @@ def application(settings: Settings) -> Litestar:
             api_keys_router,
         ],
     )
+            users_router,
     api = Router(
         "/api/v1",
         route_handlers=[auth_router, second_factor_router, tenants_router, of_one_tenant, prices_router],

@@ -114,9 +114,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     ],
     "ApiKey": [_API_KEY],
     "ApiKeyMade": [_API_KEY | {"last_used_at": None, "key": "eup_5DpqYb2T…_1a2B3c"}],
-    "ApiKeyWanted": [
-        {"name": "Meter of rack 7", "scopes": ["usage:write"], "networks": ["203.0.113.0/24"]}
-    ],
+    "ApiKeyWanted": [{"name": "Meter of rack 7", "scopes": ["usage:write"], "networks": ["203.0.113.0/24"]}],
     "CloudEvent": [
         {
             "specversion": "1.0",
@@ -234,4 +232,6 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "UsageEvent": [_EVENT],
+    "User": [_ACCOUNT | {"state": "ACTIVE", "has_second_factor": False, "created_at": _INSTANT}],
+    "UserChanges": [{"role": "ADMIN"}],
 }
