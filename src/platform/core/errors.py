@@ -86,7 +86,7 @@ class PasswordTooCommon(PlatformError):
 class TooManyRequests(PlatformError):
     """Too many requests; try again in {retry_after} seconds."""
 
-    fields = ("retry_after", "limit", "remaining")
+    fields = ("retry_after", "verdicts")
 
 
 class RoleTooHigh(PlatformError):

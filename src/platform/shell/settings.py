@@ -57,6 +57,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     password_threads: int = 1
     password_queue: int = 64
     require_operator_totp: bool = False
+    login_free_failures: int = 4
+    address_free_failures: int = 50
+    address_free_registrations: int = 20
+    tenant_requests_per_second: float = 500
+    tenant_burst: int = 2_000
+    key_requests_per_second: float = 500
+    key_burst: int = 2_000
     seller_name: str = "EU Platform GmbH"
     seller_country: str = "DE"
     seller_vat_id: str | None = None
@@ -112,6 +119,10 @@ def _require_valid(settings: Settings) -> None:
         "pool_size",
         "password_threads",
         "password_queue",
+        "tenant_requests_per_second",
+        "tenant_burst",
+        "key_requests_per_second",
+        "key_burst",
         "job_lease_seconds",
     )
     for field in positive:

@@ -36,6 +36,7 @@ from web.founding import Claim, TenantFounded, answer_founded, found_tenant
 from web.guards import actor_of, signed_in
 from web.idempotency import IdempotencyKey
 from web.problems import problems
+from web.rate_limit import attempted
 from web.second_factor import Code, shown
 from web.services import Services
 from web.sign_in import Tokens, client_of, tokens_for
@@ -119,7 +120,12 @@ async def login(
     x_tenant: XTenant = None,
 ) -> Tokens:
     """Exchange credentials for tokens; the answer and its cost are the same for unknown accounts."""
-    slug = _named_tenant(data.tenant, x_tenant)
+    slug, email = _named_tenant(data.tenant, x_tenant), normalised_email(data.email)
+    async with attempted(services, request, services.attempts.login, account=f"{slug} {email}"):
+        return await _logged_in(services, request, slug, data)
+
+
+async def _logged_in(services: Services, request: Request[Any, Any, Any], slug: str, data: Login) -> Tokens:
     found = await _credentials(services, slug, normalised_email(data.email))
     kept = None if found is None else found.password_hash
     if not await services.passwords.matches(data.password, kept) or found is None:

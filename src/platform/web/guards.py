@@ -1,6 +1,7 @@
 """Guards: who is asking, and whether they may."""
 
 import re
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -87,8 +88,8 @@ def may(permission: Permission) -> Guard:
 async def authenticate(connection: Connection, *, before_enrolment: bool = False) -> Identity:
     """Whom the access token or API key speaks for.
 
-    Raises NotAuthenticated, TenantHeaderDisagrees, and EnrolmentRequired for an operator without the second
-    factor that is required, unless the route is open before enrolment.
+    Raises NotAuthenticated, TenantHeaderDisagrees, TooManyRequests, and EnrolmentRequired for an operator
+    without the second factor that is required, unless the route is open before enrolment.
     """
     found = BEARER.fullmatch(connection.headers.get("authorization", ""))
     if found is None:
@@ -103,12 +104,20 @@ async def authenticate(connection: Connection, *, before_enrolment: bool = False
             _require_no_enrolment(services, identity)
     _require_agreement(connection, identity)
     connection.scope["user"] = identity
+    await _require_tokens(connection, services, identity)
     return identity
 
 
 def address_of(connection: Connection) -> str | None:
     """Where the request comes from."""
     return None if connection.client is None else connection.client.host
+
+
+async def _require_tokens(connection: Connection, services: Services, identity: Identity) -> None:
+    """Draw on the caller's buckets, and keep for the answer's header fields what is left of them."""
+    throttle = services.throttle
+    verdicts = await throttle.spend(throttle.allowances(identity), time.time())
+    connection.scope.setdefault("state", {})["rate_limits"] = verdicts
 
 
 def _require_no_enrolment(services: Services, identity: Identity) -> None:

@@ -11,6 +11,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from core import errors
 from shell.database import UNAVAILABLE
+from web.rate_limit_fields import rate_limit_fields
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:eu-platform:problem:"
@@ -73,6 +74,7 @@ KINDS: dict[type[errors.PlatformError], Kind] = {
     errors.UnsupportedMediaType: Kind(415, "unsupported-media-type", "Unsupported media type"),
     errors.InvalidInput: Kind(422, "invalid-input", "Invalid input"),
     errors.ConfirmationMissing: Kind(422, "confirmation-missing", "Confirmation missing"),
+    errors.TooManyRequests: Kind(429, "too-many-requests", "Too many requests"),
     errors.TooBusy: Kind(429, "too-busy", "Too busy"),
 }
 
@@ -144,7 +146,8 @@ def _response(
 def _headers(kind: Kind, data: Mapping[str, Any]) -> dict[str, str]:
     if kind.status == HTTP_UNAUTHORIZED:
         return {"WWW-Authenticate": "Bearer"}
-    return {"Retry-After": str(data["retry_after"])} if "retry_after" in data else {}
+    waiting = {"Retry-After": str(data["retry_after"])} if "retry_after" in data else {}
+    return waiting | (rate_limit_fields(data["verdicts"]) if "verdicts" in data else {})
 
 
 def _fields(error: ValidationException) -> list[FieldError]:

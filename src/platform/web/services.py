@@ -8,12 +8,14 @@ from taskiq import AsyncBroker
 from core.identity import Identity
 from core.invoicing import Party
 from shell.api_keys import ApiKeys
+from shell.attempts import Attempts
 from shell.database import Pool
 from shell.keys import KeyRing
 from shell.passwords import Passwords
 from shell.second_factor import SecondFactors
 from shell.settings import Settings
 from shell.standing import Standings
+from shell.throttle import Throttle
 from shell.tokens import AccessTokens
 
 
@@ -29,6 +31,8 @@ class Services(msgspec.Struct, frozen=True):
     standings: Standings
     api_keys: ApiKeys
     second_factors: SecondFactors
+    throttle: Throttle
+    attempts: Attempts
 
     @property
     def seller(self) -> Party:
