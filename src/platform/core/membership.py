@@ -1,5 +1,6 @@
 """Who may give which role to whom, and what a tenant must never lose: its last owner."""
 
+from datetime import timedelta
 from enum import StrEnum
 
 from core.errors import LastOwner, RoleTooHigh
@@ -7,6 +8,9 @@ from core.permission import PLATFORM_ROLES, Role
 
 RANKS: dict[Role, int] = {Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4, Role.OPERATOR: 5}
 """The order of the roles that can act on people; an AUDITOR only looks."""
+
+
+INVITATION_LIFETIME = timedelta(days=7)
 
 
 class UserState(StrEnum):

@@ -16,6 +16,8 @@ from shell.session import TenantSession
 
 UserKey = tuple[datetime, UUID]
 
+CHANGED = "the account has changed; log in again"
+
 
 class User(Account, frozen=True, kw_only=True):
     """An account, as its tenant's administrators see it."""
@@ -77,6 +79,16 @@ async def change(session: TenantSession, user_id: UUID, wanted: UserChange, *, b
     return Changed(before, after)
 
 
+async def require_unchanged(session: TenantSession, by: Changer) -> None:
+    """Refuse who is no longer what his token says, and hold his role until the session ends.
+
+    Raises NotAuthenticated. An operator has no row in the tenant.
+    """
+    row = await session.connection.fetchrow(SQL["hold_role"], by.id)
+    if row is not None and (row["state"] != UserState.ACTIVE or row["role"] != by.role):
+        raise NotAuthenticated(reason=CHANGED)
+
+
 def user_of(row: asyncpg.Record) -> User:
     """The account in a row of users."""
     account = msgspec.structs.asdict(accounts.account_of(row))
@@ -93,7 +105,7 @@ def _current_role(by: Changer, known: dict[UUID, User]) -> Role:
     if by.id not in known:
         return by.role
     if known[by.id].state is not UserState.ACTIVE or known[by.id].role is not by.role:
-        raise NotAuthenticated(reason="the account has changed; log in again")
+        raise NotAuthenticated(reason=CHANGED)
     return by.role
 
 

@@ -1,13 +1,12 @@
-"""Accounts: register, log in, refresh, log out, me."""
+"""Accounts: log in, refresh, log out, me."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
-from uuid import uuid4
 
 import msgspec
-from litestar import Request, Response, Router, get, post
+from litestar import Request, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, JSONBody
 
@@ -22,19 +21,14 @@ from core.errors import (
     WrongCredentials,
 )
 from core.identity import Account, Identity, normalised_email
-from core.permission import Role
-from core.registration import Email, Name, NewPassword, Organisation, require_valid
 from core.second_factor import Showing, refusal_of
 from core.tenant import PLATFORM_SLUG, Tenant
 from shell import accounts, second_factor
 from shell.account_session import account_session, append_account_entry, tenant_in
 from shell.accounts import Credentials
 from shell.session import Session
-from shell.tenants import Founder
 from shell.tokens import slug_in_refresh_token
-from web.founding import Claim, TenantFounded, answer_founded, found_tenant
 from web.guards import actor_of, signed_in
-from web.idempotency import IdempotencyKey
 from web.problems import problems
 from web.rate_limit import attempted
 from web.second_factor import Code, shown
@@ -51,15 +45,6 @@ XTenant = Annotated[
     str | None,
     HeaderParameter(name="X-Tenant", max_length=40, description="Names the tenant where the body does not."),
 ]
-
-
-class Registration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An organisation, and the account that will own it."""
-
-    organisation: Organisation
-    email: Email
-    password: NewPassword
-    full_name: Name
 
 
 class Login(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,28 +67,6 @@ class Me(msgspec.Struct, frozen=True):
 
     user: Account
     tenant: Tenant | None
-
-
-@post(
-    "/register",
-    operation_id="register",
-    summary="Found an organisation",
-    responses=problems(400, 409, 413, 422, 429),
-)
-async def register(
-    data: JSONBody[Registration],
-    request: Request[Any, Any, Any],
-    services: NamedDependency[Services],
-    idempotency_key: IdempotencyKey = None,
-) -> Response[TenantFounded]:
-    """Found a tenant and its owner: 201 when it is ready within two seconds, else 202; then log in later."""
-    require_valid(data.organisation)
-    owner = Account(uuid4(), normalised_email(data.email), data.full_name, Role.OWNER)
-    founder = Founder(owner, await services.passwords.hash(data.password))
-    asked = msgspec.json.encode((data.organisation, owner.email, owner.full_name))
-    claim = Claim("register", idempotency_key, asked)
-    founded = await found_tenant(services, data.organisation, founder, claim=claim, actor=actor_of(request))
-    return await answer_founded(services, founded)
 
 
 @post(
@@ -256,4 +219,4 @@ async def _token_session(services: Services, text: str) -> AsyncIterator[Session
         raise RefreshTokenRefused from error
 
 
-auth_router = Router("/auth", route_handlers=[register, login, refresh, logout, me], tags=["Accounts"])
+auth_router = Router("/auth", route_handlers=[login, refresh, logout, me], tags=["Accounts"])

@@ -102,6 +102,13 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "resource": "network",
             "observed": "812.5",
             "expected": 240.1,
+    "Acceptance": [
+        {
+            "invitation": "eui_acme-cloud_q83vEjRWeJA…",
+            "password": "correct horse battery staple",
+            "full_name": "Grace Hopper",
+        }
+    ],
             "expected_low": 190.0,
             "expected_high": 290.2,
             "z_score": 28.5,
@@ -168,6 +175,9 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "Login": [
         {"tenant": "acme-cloud", "email": "ada@example.com", "password": "correct horse battery staple"}
     ],
+    "Invitation": [_INVITATION],
+    "InvitationMade": [_INVITATION | {"token": "eui_acme-cloud_q83vEjRWeJA…"}],
+    "InvitationWanted": [{"email": "grace@example.com", "role": "MEMBER"}],
     "Me": [{"user": _ACCOUNT, "tenant": _TENANT}],
     "Money": [{"amount": "12.34", "currency": "EUR"}],
     "NewPrice": [{"resource": "cpu", "unit_price": "0.018", "effective_from": "2027-01-01"}],
@@ -175,6 +185,12 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "Price": [
         {
             "id": _OTHER_ID,
+    "Joined": [
+        {
+            "user": _ACCOUNT | {"email": "grace@example.com", "full_name": "Grace Hopper", "role": "MEMBER"},
+            "tenant": _TENANT,
+        }
+    ],
             "tenant_id": None,
             "resource": "cpu",
             "unit_price": "0.02",

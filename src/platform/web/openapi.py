@@ -16,6 +16,7 @@ from core.usage import CloudEvent, UsageEvent
 from shell.settings import load_settings
 from web.examples import EXAMPLES
 from web.problems import DESCRIPTIONS, MEDIA_TYPE
+from web.register import Acceptance, Registration
 
 Document = dict[str, Any]
 
@@ -82,7 +83,7 @@ def openapi_document(app: Litestar) -> Document:
 def _finished(document: Document, public: set[str]) -> Document:
     """The document with what only we know: bodies decoded by hand, public operations, examples, names."""
     _, decoded = msgspec.json.schema_components(
-        (UsageEvent, CloudEvent), ref_template="#/components/schemas/{name}"
+        (UsageEvent, CloudEvent, Registration, Acceptance), ref_template="#/components/schemas/{name}"
     )
     schemas = decoded | document["components"]["schemas"]
     for name, examples in EXAMPLES.items():

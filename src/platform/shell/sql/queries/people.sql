@@ -17,8 +17,12 @@ WHERE id = $1 OR id = $2 OR (role = 'OWNER' AND state = 'ACTIVE')
 ORDER BY id
 FOR NO KEY UPDATE;
 
+-- name: hold_role
+-- The role of who invites stays as it is until the invitation is committed.
+SELECT role, state FROM users WHERE id = $1 FOR SHARE;
+
 -- name: update_user
-UPDATE users SET role = $2, full_name = $3, state = $4 WHERE id = $1;
+UPDATE users SET full_name = $3, role = $2, state = $4 WHERE id = $1;
 
 -- name: open_sessions
 SELECT id, device, address, created_at, last_used_at FROM sessions
@@ -65,8 +69,8 @@ UPDATE invitations SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL;
 UPDATE invitations SET revoked_at = $2
 WHERE invited_by = $1 AND role = ANY($3::text[]) AND accepted_at IS NULL AND revoked_at IS NULL;
 
--- name: is_open_invitation
-SELECT true FROM invitations
+-- name: open_invitation
+SELECT id, email, role, invited_by, created_at, expires_at, accepted_at, revoked_at FROM invitations
 WHERE token_hash = $1 AND accepted_at IS NULL AND revoked_at IS NULL AND expires_at > $2;
 
 -- name: accept_invitation

@@ -37,6 +37,7 @@ CREATE TABLE password_resets (
     used_at    timestamptz
 );
 
+-- A repeated request finds its invitation by the inviter's own idempotency key.
 CREATE TABLE invitations (
     id          uuid PRIMARY KEY,
     email       text NOT NULL,
