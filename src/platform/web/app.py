@@ -11,13 +11,16 @@ from litestar.types import ASGIApp
 from core.errors import SettingInvalid
 from shell.announce import announcer
 from shell.api_keys import ApiKeys
+from shell.attempts import Attempts
 from shell.database import open_pool
 from shell.keys import KeyRing, secret_key
 from shell.logs import configure_logs
 from shell.passwords import Passwords
+from shell.quick_redis import QuickRedis
 from shell.second_factor import SecondFactors
 from shell.settings import Settings, load_settings
 from shell.standing import Standings
+from shell.throttle import Throttle
 from shell.tokens import AccessTokens
 from web.anomalies import anomalies_router
 from web.api_keys import api_keys_router
@@ -59,14 +62,7 @@ def application(settings: Settings) -> Litestar:
             invitations_router,
     api = Router(
         "/api/v1",
-        route_handlers=[
-            register_router,
-            auth_router,
-            second_factor_router,
-            tenants_router,
-            of_one_tenant,
-            prices_router,
-        ],
+        route_handlers=[register_router, auth_router, second_factor_router, tenants_router, of_one_tenant, prices_router],
     )
     return Litestar(
         route_handlers=[api, operations_router, documentation_router()],
@@ -103,7 +99,7 @@ def _services(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextMa
             statement_timeout_seconds=settings.statement_timeout_seconds,
         )
         broker, passwords = announcer(settings.redis_url), Passwords(settings)
-        tokens = AccessTokens(ring, settings)
+        tokens, redis = AccessTokens(ring, settings), QuickRedis(settings.redis_url)
         app.state["services"] = Services(
             settings=settings,
             pool=pool,
@@ -114,11 +110,14 @@ def _services(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextMa
             standings=Standings(pool),
             api_keys=ApiKeys(pool, secret_key(settings)),
             second_factors=SecondFactors(secret_key(settings), settings.token_issuer),
+            throttle=Throttle(redis, settings),
+            attempts=Attempts(redis, settings, secret_key(settings)),
         )
         try:
             yield
         finally:
             passwords.close()
+            await redis.close()
             await broker.shutdown()
             await pool.close()
 

@@ -39,15 +39,17 @@ CREATE TABLE password_resets (
 
 -- A repeated request finds its invitation by the inviter's own idempotency key.
 CREATE TABLE invitations (
-    id          uuid PRIMARY KEY,
-    email       text NOT NULL,
-    role        text NOT NULL CHECK (role IN ('OWNER', 'ADMIN', 'MEMBER', 'VIEWER')),
-    token_hash  bytea NOT NULL UNIQUE,
-    invited_by  uuid NOT NULL,
-    created_at  timestamptz NOT NULL,
-    expires_at  timestamptz NOT NULL,
-    accepted_at timestamptz,
-    revoked_at  timestamptz
+    id              uuid PRIMARY KEY,
+    email           text NOT NULL,
+    role            text NOT NULL CHECK (role IN ('OWNER', 'ADMIN', 'MEMBER', 'VIEWER')),
+    token_hash      bytea NOT NULL UNIQUE,
+    invited_by      uuid NOT NULL,
+    created_at      timestamptz NOT NULL,
+    expires_at      timestamptz NOT NULL,
+    accepted_at     timestamptz,
+    revoked_at      timestamptz,
+    idempotency_key text,
+    UNIQUE (invited_by, idempotency_key)
 );
 
 CREATE INDEX invitations_by_age ON invitations (created_at, id);
