@@ -4,8 +4,8 @@ import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
 
-import pyotp
 import pytest
+from pyotp.totp import TOTP
 
 from core.errors import SecondFactorExists
 from core.identity import Account
@@ -36,11 +36,11 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 async def confirmed(
     installation: Installation, tenant: Tenant | None, *, role: Role = Role.MEMBER, now: datetime = NOW
-) -> tuple[Account, pyotp.TOTP, list[str]]:
+) -> tuple[Account, TOTP, list[str]]:
     """An account with a second factor that was confirmed two steps ago."""
     account = await add_account(installation, tenant, role)
     async with account_session(installation, tenant) as session:
-        totp = pyotp.TOTP((await FACTORS.enrol(session, account)).secret)
+        totp = TOTP((await FACTORS.enrol(session, account)).secret)
         before = now - timedelta(minutes=1)
         codes = await FACTORS.confirm(session, account.id, totp.at(before), now=before)
     assert codes is not None
@@ -151,8 +151,8 @@ async def test_enrolling_again_replaces_a_secret_that_was_never_confirmed(
 ) -> None:
     account = await add_account(installation, tenant, Role.MEMBER)
     async with account_session(installation, tenant) as session:
-        first = pyotp.TOTP((await FACTORS.enrol(session, account)).secret)
-        second = pyotp.TOTP((await FACTORS.enrol(session, account)).secret)
+        first = TOTP((await FACTORS.enrol(session, account)).secret)
+        second = TOTP((await FACTORS.enrol(session, account)).secret)
         assert await FACTORS.confirm(session, account.id, first.at(NOW), now=NOW) is None
         assert await FACTORS.confirm(session, account.id, second.at(NOW), now=NOW) is not None
         with pytest.raises(SecondFactorExists):

@@ -18,6 +18,8 @@ def test_there_is_no_default_for_a_secret() -> None:
         "owner_database_url",
         "redis_url",
         "signing_key",
+        "secret_key",
+        "smtp_url",
     }
     assert {field.default for field in secrets} == {None}
 

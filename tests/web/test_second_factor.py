@@ -10,6 +10,7 @@ import msgspec
 import pyotp
 import pytest
 import pytest_asyncio
+from pyotp.totp import TOTP
 
 from core.audit import Outcome
 from core.identity import Account
@@ -29,7 +30,7 @@ class Person(msgspec.Struct, frozen=True):
 
     account: Account
     tenant: Tenant | None
-    totp: pyotp.TOTP
+    totp: TOTP
     recovery_codes: list[str]
 
     def code(self, steps: int = 0) -> str:
@@ -47,7 +48,7 @@ async def person(api: Api, tenant: Tenant | None, role: Role = Role.OWNER) -> Pe
     account = await add_account(api.installation, tenant, role, phc=phc)
     then, factors = datetime.now(UTC) - timedelta(minutes=5), api.services.second_factors
     async with account_session(api.installation, tenant) as session:
-        totp = pyotp.TOTP((await factors.enrol(session, account)).secret)
+        totp = TOTP((await factors.enrol(session, account)).secret)
         codes = await factors.confirm(session, account.id, totp.at(then), now=then)
     assert codes is not None
     return Person(account, tenant, totp, codes)
@@ -77,7 +78,7 @@ async def test_a_factor_is_enrolled_confirmed_and_then_asked_for(api: Api, tenan
     caller = Caller(api.http, api.token(account, tenant), account, tenant)
     enrolled = (await caller.post("/auth/totp")).json()
     uri = pyotp.parse_uri(enrolled["otpauth_uri"])
-    assert isinstance(uri, pyotp.TOTP)
+    assert isinstance(uri, TOTP)
     assert (uri.secret, uri.name, uri.issuer) == (enrolled["secret"], account.email, "eu-platform")
 
     problem_of(await caller.post("/auth/totp/confirm", json={"code": "abcdef"}), 401, "second-factor-wrong")
@@ -101,10 +102,10 @@ async def test_a_factor_is_enrolled_confirmed_and_then_asked_for(api: Api, tenan
 async def test_confirming_a_factor_ends_the_accounts_other_sessions(api: Api, tenant: Tenant) -> None:
     phc = await api.services.passwords.hash(PASSWORD)
     account = await add_account(api.installation, tenant, Role.VIEWER, phc=phc)
-    someone = Person(account, tenant, pyotp.TOTP("A" * 32), [])
+    someone = Person(account, tenant, TOTP("A" * 32), [])
     other = (await api.post("/auth/login", json=someone.login())).json()
     caller = Caller(api.http, api.token(account, tenant), account, tenant)
-    totp = pyotp.TOTP((await caller.post("/auth/totp")).json()["secret"])
+    totp = TOTP((await caller.post("/auth/totp")).json()["secret"])
     await caller.post("/auth/totp/confirm", json={"code": totp.now()})
     refused = await api.post("/auth/refresh", json={"refresh_token": other["refresh_token"]})
     assert refused.status_code == httpx.codes.UNAUTHORIZED
@@ -247,7 +248,7 @@ async def test_an_operator_may_only_enrol_where_a_factor_is_required(strict_api:
     for method, path in [("GET", "/tenants"), ("POST", "/tenants"), ("DELETE", "/auth/totp")]:
         answer = await operator.send(method, path, json={"code": "000000"})
         problem_of(answer, 403, "enrolment-required")
-    totp = pyotp.TOTP((await operator.post("/auth/totp")).json()["secret"])
+    totp = TOTP((await operator.post("/auth/totp")).json()["secret"])
     problem_of(await operator.get("/tenants"), 403, "enrolment-required")
     confirmed = await operator.post("/auth/totp/confirm", json={"code": totp.now()})
     assert confirmed.status_code == httpx.codes.OK

@@ -29,6 +29,11 @@ class JobKind(StrEnum):
     PROVISION_TENANT = "provision_tenant"
     CLOSE_DAYS = "close_days"
     INVOICE_MONTH = "invoice_month"
+    RESET_PASSWORD = "reset_password"  # noqa: S105 -- the name of a kind
+
+
+FORGETFUL: tuple[JobKind, ...] = (JobKind.RESET_PASSWORD,)
+"""Kinds whose arguments are personal, and are forgotten when the job has ended."""
 
 
 class Job(msgspec.Struct, frozen=True):

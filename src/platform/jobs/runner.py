@@ -9,7 +9,7 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from core.job import Job, JobKind
-from jobs import closing, invoicing, provisioning
+from jobs import closing, invoicing, password_reset, provisioning
 from jobs.context import WorkerContext
 from jobs.progress import Progress
 from shell import jobs as table
@@ -24,6 +24,7 @@ HANDLERS: dict[JobKind, Handler] = {
     JobKind.PROVISION_TENANT: provisioning.provision_tenant,
     JobKind.CLOSE_DAYS: closing.close_tenant_days,
     JobKind.INVOICE_MONTH: invoicing.invoice_tenant_month,
+    JobKind.RESET_PASSWORD: password_reset.send_reset_mail,
 }
 
 

@@ -8,7 +8,7 @@ import asyncpg
 import msgspec
 
 from core.errors import NotFound, PlatformError
-from core.job import GiveUp, Job, JobKind, JobState, after_failure
+from core.job import FORGETFUL, GiveUp, Job, JobKind, JobState, after_failure
 from shell.queries import SQL
 from shell.session import Session
 
@@ -66,7 +66,7 @@ async def report(session: Session, job_id: UUID, *, worker: str, step: str, prog
 
 async def finish(session: Session, job_id: UUID, *, worker: str) -> None:
     """Mark the job as done."""
-    await session.connection.execute(SQL["finish_job"], job_id, worker, datetime.now(UTC))
+    await session.connection.execute(SQL["finish_job"], job_id, worker, datetime.now(UTC), FORGETFUL)
 
 
 async def fail(session: Session, job: Job, error: Exception, *, worker: str) -> JobState:
@@ -78,7 +78,7 @@ async def fail(session: Session, job: Job, error: Exception, *, worker: str) -> 
     following = after_failure(job.attempts, now, error)
     message = (str(error) if isinstance(error, PlatformError) else type(error).__name__)[:MAX_ERROR_LENGTH]
     if isinstance(following, GiveUp):
-        await session.connection.execute(SQL["fail_job"], job.id, worker, message, now)
+        await session.connection.execute(SQL["fail_job"], job.id, worker, message, now, FORGETFUL)
         return JobState.FAILED
     await session.connection.execute(SQL["retry_job"], job.id, worker, message, following.not_before)
     return JobState.QUEUED

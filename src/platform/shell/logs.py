@@ -7,7 +7,6 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
-from structlog.tracebacks import ExceptionDictTransformer
 from structlog.processors import ExceptionRenderer
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor

@@ -2,14 +2,15 @@
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from core.errors import TooBusy
+from core.errors import PasswordTooCommon, TooBusy
+from shell.guessing import is_easy_to_guess
 from shell.settings import Settings
 
 Result = TypeVar("Result")
@@ -35,6 +36,13 @@ class Passwords:
         """The PHC string to keep."""
         return await self._run(lambda: self._hasher.hash(password))
 
+    async def hash_new(self, password: str, *, about: Sequence[str]) -> str:
+        """The PHC string of a password that somebody chooses; raises PasswordTooCommon.
+
+        `about` is what an attacker would try first: the account's e-mail address and names.
+        """
+        return await self._run(lambda: self._hash_new(password, about))
+
     async def matches(self, password: str, kept: str | None) -> bool:
         """Whether a password is the one that was hashed; checking for nobody takes as long as for anybody."""
         return await self._run(lambda: self._verify(password, kept))
@@ -46,6 +54,11 @@ class Passwords:
     def close(self) -> None:
         """Let running checks end and start no more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _hash_new(self, password: str, about: Sequence[str]) -> str:
+        if is_easy_to_guess(password, about):
+            raise PasswordTooCommon
+        return self._hasher.hash(password)
 
     def _verify(self, password: str, kept: str | None) -> bool:
         try:

@@ -8,7 +8,7 @@ from datetime import datetime
 from uuid import UUID
 
 import msgspec
-import pyotp
+from pyotp.totp import TOTP
 
 from core.errors import SecondFactorExists
 from core.identity import Account
@@ -58,7 +58,7 @@ class SecondFactors:
         if enrolled is None:
             raise SecondFactorExists
         text = base64.b32encode(secret).decode()
-        uri = pyotp.TOTP(text, name=account.email, issuer=self._issuer).provisioning_uri()
+        uri = TOTP(text, name=account.email, issuer=self._issuer).provisioning_uri()
         return Enrolment(text, uri)
 
     async def confirm(self, session: Session, user_id: UUID, code: str, *, now: datetime) -> list[str] | None:
@@ -102,7 +102,7 @@ class SecondFactors:
         shown = normalised_code(code)
         if not TOTP_CODE.fullmatch(shown):
             return None
-        totp = pyotp.TOTP(base64.b32encode(self._seal.open(sealed, belongs_to=user_id.bytes)).decode())
+        totp = TOTP(base64.b32encode(self._seal.open(sealed, belongs_to=user_id.bytes)).decode())
         steps = [step for step in steps_around(now) if hmac.compare_digest(totp.generate_otp(step), shown)]
         return max(steps, default=None)
 

@@ -30,7 +30,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `secret_key` hashes API keys and encrypts second factors; it is made in the data folder unless given.
     `database_url` is what API and worker log in with; `owner_database_url` belongs to the worker and the
     command line alone. Without the first, and without `redis_url`, `eu-platform up` starts embedded servers
-    in the folder `data`.
+    in the folder `data`. Without `smtp_url` (`smtps://user:password@host`), mail is kept there as files;
+    links in it lead to `public_url`.
     """
 
     database_url: Secret | None = None
@@ -64,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant_burst: int = 2_000
     key_requests_per_second: float = 500
     key_burst: int = 2_000
+    smtp_url: Secret | None = None
+    mail_from: str = "eu-platform@localhost"
+    public_url: str | None = None
     seller_name: str = "EU Platform GmbH"
     seller_country: str = "DE"
     seller_vat_id: str | None = None
@@ -79,6 +83,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def keys_folder(self) -> Path:
         """Where signing keys are kept when none is given: a folder that all API processes see."""
         return self.keys or self.data / "keys"
+
+    @property
+    def mail_folder(self) -> Path:
+        """Where mail is kept that no server is set for."""
+        return self.data / "mail"
 
     @property
     def metrics_folder(self) -> Path:
@@ -128,5 +137,7 @@ def _require_valid(settings: Settings) -> None:
     for field in positive:
         if getattr(settings, field) < 1:
             raise SettingInvalid(name=PREFIX + field.upper(), reason="must be at least 1")
+    if settings.smtp_url is not None and not settings.smtp_url.value.startswith(("smtp://", "smtps://")):
+        raise SettingInvalid(name=PREFIX + "SMTP_URL", reason="must begin with smtp:// or smtps://")
     if settings.seller_country not in STANDARD_VAT:
         raise SettingInvalid(name=PREFIX + "SELLER_COUNTRY", reason="must be a member state of the EU")

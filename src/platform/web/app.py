@@ -15,6 +15,7 @@ from shell.attempts import Attempts
 from shell.database import open_pool
 from shell.keys import KeyRing, secret_key
 from shell.logs import configure_logs
+from shell.password_reset import PasswordResets
 from shell.passwords import Passwords
 from shell.quick_redis import QuickRedis
 from shell.second_factor import SecondFactors
@@ -32,6 +33,7 @@ from web.invoices import invoices_router
 from web.jobs import jobs_router
 from web.openapi import openapi_config
 from web.operations import operations_router
+from web.passwords import passwords_router
 from web.prices import prices_router
 from web.problems import EXCEPTION_HANDLERS
 from web.register import register_router
@@ -40,9 +42,9 @@ from web.services import Services, provide_identity, provide_services
 from web.telemetry import Telemetry
 from web.tenants import tenants_router
 from web.usage import usage_router
+from web.users import users_router
 
 MAX_BODY_BYTES = 64 * 1024
-from web.users import users_router
 
 
 def application(settings: Settings) -> Litestar:
@@ -56,13 +58,21 @@ def application(settings: Settings) -> Litestar:
             invoices_router,
             jobs_router,
             api_keys_router,
-        ],
-    )
             users_router,
             invitations_router,
+        ],
+    )
     api = Router(
         "/api/v1",
-        route_handlers=[register_router, auth_router, second_factor_router, tenants_router, of_one_tenant, prices_router],
+        route_handlers=[
+            register_router,
+            auth_router,
+            passwords_router,
+            second_factor_router,
+            tenants_router,
+            of_one_tenant,
+            prices_router,
+        ],
     )
     return Litestar(
         route_handlers=[api, operations_router, documentation_router()],
@@ -109,6 +119,7 @@ def _services(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextMa
             passwords=passwords,
             standings=Standings(pool),
             api_keys=ApiKeys(pool, secret_key(settings)),
+            password_resets=PasswordResets(secret_key(settings)),
             second_factors=SecondFactors(secret_key(settings), settings.token_issuer),
             throttle=Throttle(redis, settings),
             attempts=Attempts(redis, settings, secret_key(settings)),

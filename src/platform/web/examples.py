@@ -90,8 +90,25 @@ _API_KEY = {
     "last_used_at": _INSTANT,
     "revoked_at": None,
 }
+_INVITATION = {
+    "id": _OTHER_ID,
+    "email": "grace@example.com",
+    "role": "MEMBER",
+    "invited_by": _USER_ID,
+    "created_at": _INSTANT,
+    "expires_at": "2026-11-30T10:00:00Z",
+    "accepted_at": None,
+    "revoked_at": None,
+}
 
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
+    "Acceptance": [
+        {
+            "invitation": "eui_acme-cloud_q83vEjRWeJA…",
+            "password": "correct horse battery staple",
+            "full_name": "Grace Hopper",
+        }
+    ],
     "Account": [_ACCOUNT],
     "AccessToken": [{"access_token": "eyJhbGciOiJSUzI1NiIs…", "token_type": "Bearer", "expires_in": 900}],
     "Acknowledgement": [{"note": "A load test; nothing to mend."}],
@@ -102,13 +119,6 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "resource": "network",
             "observed": "812.5",
             "expected": 240.1,
-    "Acceptance": [
-        {
-            "invitation": "eui_acme-cloud_q83vEjRWeJA…",
-            "password": "correct horse battery staple",
-            "full_name": "Grace Hopper",
-        }
-    ],
             "expected_low": 190.0,
             "expected_high": 290.2,
             "z_score": 28.5,
@@ -165,6 +175,9 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "Health": [{"status": "ok", "checks": {"database": "ok", "redis": "ok"}, "duration_ms": 1.2}],
+    "Invitation": [_INVITATION],
+    "InvitationMade": [_INVITATION | {"token": "eui_acme-cloud_q83vEjRWeJA…"}],
+    "InvitationWanted": [{"email": "grace@example.com", "role": "MEMBER"}],
     "Invoice": [
         _CONTENT
         | {key: _SUMMARY[key] for key in ("id", "state", "number", "issued_at", "due_on", "created_at")}
@@ -172,25 +185,39 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "InvoiceContent": [_CONTENT],
     "InvoiceSummary": [_SUMMARY],
     "Job": [_JOB],
-    "Login": [
-        {"tenant": "acme-cloud", "email": "ada@example.com", "password": "correct horse battery staple"}
-    ],
-    "Invitation": [_INVITATION],
-    "InvitationMade": [_INVITATION | {"token": "eui_acme-cloud_q83vEjRWeJA…"}],
-    "InvitationWanted": [{"email": "grace@example.com", "role": "MEMBER"}],
-    "Me": [{"user": _ACCOUNT, "tenant": _TENANT}],
-    "Money": [{"amount": "12.34", "currency": "EUR"}],
-    "NewPrice": [{"resource": "cpu", "unit_price": "0.018", "effective_from": "2027-01-01"}],
-    "Organisation": [_ORGANISATION],
-    "Price": [
-        {
-            "id": _OTHER_ID,
     "Joined": [
         {
             "user": _ACCOUNT | {"email": "grace@example.com", "full_name": "Grace Hopper", "role": "MEMBER"},
             "tenant": _TENANT,
         }
     ],
+    "Login": [
+        {"tenant": "acme-cloud", "email": "ada@example.com", "password": "correct horse battery staple"}
+    ],
+    "LostPassword": [{"tenant": "acme-cloud", "email": "ada@example.com"}],
+    "Me": [{"user": _ACCOUNT, "tenant": _TENANT}],
+    "Money": [{"amount": "12.34", "currency": "EUR"}],
+    "NewPrice": [{"resource": "cpu", "unit_price": "0.018", "effective_from": "2027-01-01"}],
+    "OpenSession": [
+        {
+            "id": _OTHER_ID,
+            "device": "Mozilla/5.0 (X11; Linux x86_64)",
+            "address": "203.0.113.7",
+            "created_at": _INSTANT,
+            "last_used_at": _INSTANT,
+            "current": True,
+        }
+    ],
+    "Organisation": [_ORGANISATION],
+    "PasswordChange": [
+        {"current_password": "correct horse battery staple", "new_password": "seven quiet rivers, no bridge"}
+    ],
+    "PasswordReset": [
+        {"token": "epr_acme-cloud_q83vEjRWeJA…", "new_password": "seven quiet rivers, no bridge"}
+    ],
+    "Price": [
+        {
+            "id": _OTHER_ID,
             "tenant_id": None,
             "resource": "cpu",
             "unit_price": "0.02",
@@ -227,6 +254,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "full_name": "Ada Lovelace",
         }
     ],
+    "ResetAsked": [{"detail": "If there is such an account, a mail with a token is on its way to it."}],
     "ShownCode": [{"code": "287082"}],
     "StoredEvent": [_EVENT | {"received_at": _INSTANT, "attributes": None}],
     "Tenant": [_TENANT],
@@ -240,6 +268,8 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "expires_in": 900,
         }
     ],
+    "User": [_ACCOUNT | {"state": "ACTIVE", "has_second_factor": False, "created_at": _INSTANT}],
+    "UserChanges": [{"role": "ADMIN"}],
     "UsageAccepted": [
         {
             "accepted": 998,
@@ -248,6 +278,4 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "UsageEvent": [_EVENT],
-    "User": [_ACCOUNT | {"state": "ACTIVE", "has_second_factor": False, "created_at": _INSTANT}],
-    "UserChanges": [{"role": "ADMIN"}],
 }

@@ -76,6 +76,8 @@ KINDS: dict[type[errors.PlatformError], Kind] = {
     errors.UnsupportedMediaType: Kind(415, "unsupported-media-type", "Unsupported media type"),
     errors.InvalidInput: Kind(422, "invalid-input", "Invalid input"),
     errors.ConfirmationMissing: Kind(422, "confirmation-missing", "Confirmation missing"),
+    errors.PasswordTooCommon: Kind(422, "password-too-common", "Password too easy to guess"),
+    errors.ResetRefused: Kind(422, "reset-refused", "Reset token refused"),
     errors.TooManyRequests: Kind(429, "too-many-requests", "Too many requests"),
     errors.TooBusy: Kind(429, "too-busy", "Too busy"),
 }

@@ -11,6 +11,7 @@ from shell.api_keys import ApiKeys
 from shell.attempts import Attempts
 from shell.database import Pool
 from shell.keys import KeyRing
+from shell.password_reset import PasswordResets
 from shell.passwords import Passwords
 from shell.second_factor import SecondFactors
 from shell.settings import Settings
@@ -33,6 +34,7 @@ class Services(msgspec.Struct, frozen=True):
     second_factors: SecondFactors
     throttle: Throttle
     attempts: Attempts
+    password_resets: PasswordResets
 
     @property
     def seller(self) -> Party:

@@ -57,13 +57,15 @@ async def create_account(
 async def create_operator(
     platform: Connected, *, email: str, full_name: str, role: Role, password: str
 ) -> None:
-    """Add an account of the platform; raises EmailTaken, PasswordRefused."""
+    """Add an account of the platform; raises EmailTaken, PasswordRefused, PasswordTooCommon."""
     if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
         raise PasswordRefused(least=MIN_PASSWORD_LENGTH, most=MAX_PASSWORD_LENGTH)
     account = Account(uuid4(), normalised_email(email), full_name, role)
     passwords = Passwords(platform.settings)
-    hashed = await passwords.hash(password)
-    passwords.close()
+    try:
+        hashed = await passwords.hash_new(password, about=(account.email, full_name))
+    finally:
+        passwords.close()
     async with platform_session(platform.pool) as session:
         if not await accounts.insert(session, account, hashed):
             raise EmailTaken

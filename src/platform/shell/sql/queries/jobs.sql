@@ -27,7 +27,8 @@ UPDATE public.jobs SET step = $3, progress = $4 WHERE id = $1 AND leased_by = $2
 
 -- name: finish_job
 UPDATE public.jobs
-SET state = 'DONE', progress = 1, leased_by = NULL, leased_to = NULL, finished_at = $3
+SET state = 'DONE', progress = 1, leased_by = NULL, leased_to = NULL, finished_at = $3,
+    args = CASE WHEN kind = ANY($4::text[]) THEN '{}' ELSE args END
 WHERE id = $1 AND leased_by = $2 AND state = 'RUNNING';
 
 -- name: retry_job
@@ -37,7 +38,8 @@ WHERE id = $1 AND leased_by = $2 AND state = 'RUNNING';
 
 -- name: fail_job
 UPDATE public.jobs
-SET state = 'FAILED', error = $3, finished_at = $4, leased_by = NULL, leased_to = NULL
+SET state = 'FAILED', error = $3, finished_at = $4, leased_by = NULL, leased_to = NULL,
+    args = CASE WHEN kind = ANY($5::text[]) THEN '{}' ELSE args END
 WHERE id = $1 AND leased_by = $2 AND state = 'RUNNING';
 
 -- name: give_back_jobs
