@@ -40,6 +40,7 @@ from web.register import register_router
 from web.second_factor import second_factor_router
 from web.services import Services, provide_identity, provide_services
 from web.telemetry import Telemetry
+from web.sessions import sessions_router
 from web.tenants import tenants_router
 from web.usage import usage_router
 from web.users import users_router
@@ -70,6 +71,7 @@ def application(settings: Settings) -> Litestar:
             passwords_router,
             second_factor_router,
             tenants_router,
+            sessions_router,
             of_one_tenant,
             prices_router,
         ],

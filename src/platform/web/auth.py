@@ -21,6 +21,7 @@ from core.errors import (
     WrongCredentials,
 )
 from core.identity import Account, Identity, normalised_email
+from core.membership import UserState
 from core.second_factor import Showing, refusal_of
 from core.tenant import PLATFORM_SLUG, Tenant
 from shell import accounts, second_factor
@@ -129,10 +130,17 @@ async def refresh(
     status_code=204,
     responses=problems(400, 401, 422),
 )
-async def logout(data: JSONBody[Refresh], services: NamedDependency[Services]) -> None:
+async def logout(
+    data: JSONBody[Refresh], request: Request[Any, Any, Any], services: NamedDependency[Services]
+) -> None:
     """End the session that a refresh token belongs to; an unknown token ends nothing."""
     async with _token_session(services, data.refresh_token) as session:
-        await accounts.revoke_family_of(session, data.refresh_token)
+        ended = await accounts.revoke_family_of(session, data.refresh_token)
+        if ended is not None:
+            entry = AuditEntry("auth.logout", f"user:{ended.user_id}", actor_of(request))
+            await append_account_entry(session, entry)
+    if ended is not None:
+        services.standings.forget(ended.user_id)
 
 
 @get(
@@ -196,6 +204,8 @@ async def _refreshed(services: Services, text: str, actor: Actor) -> Tokens | No
         used = await accounts.use_refresh_token(session, text)
         if used is not None:
             account = await accounts.get(session, used.user_id)
+            if account.state is not UserState.ACTIVE:
+                return None
             shown_at = await second_factor.stepped_up_at(session, used.family_id)
             return await tokens_for(
                 services, session, account, session_id=used.family_id, second_factor_at=shown_at
@@ -206,6 +216,8 @@ async def _refreshed(services: Services, text: str, actor: Actor) -> Tokens | No
             await append_account_entry(
                 session, AuditEntry("auth.refresh_reused", subject, actor, Outcome.DENIED)
             )
+    if revoked is not None:
+        services.standings.forget(revoked.user_id)
     return None
 
 

@@ -33,9 +33,11 @@ WITH used AS (
 INSERT INTO refresh_tokens (token_hash, family_id, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5);
 
 -- name: use_refresh_token
--- One atomic step: of any number of simultaneous uses, one wins.
+-- One atomic step: of any number of simultaneous uses, one wins. A token that was made while its session ended
+-- is not revoked itself, so the session is asked, too.
 UPDATE refresh_tokens SET used_at = $2
 WHERE token_hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at > $2
+    AND EXISTS (SELECT FROM sessions WHERE id = refresh_tokens.family_id AND revoked_at IS NULL)
 RETURNING family_id, user_id;
 
 -- name: refresh_token_family

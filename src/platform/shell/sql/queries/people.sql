@@ -31,15 +31,8 @@ WHERE user_id = $1 AND revoked_at IS NULL AND last_used_at > $2
 ORDER BY created_at, id
 LIMIT $5;
 
--- name: revoke_session
--- One session of one account, with its refresh tokens; gives no row where there is none that is open.
-WITH ended AS (
-    UPDATE sessions SET revoked_at = $3 WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING id
-), revoked AS (
-    UPDATE refresh_tokens SET revoked_at = $3
-    WHERE family_id IN (SELECT id FROM ended) AND revoked_at IS NULL
-)
-SELECT id FROM ended;
+-- name: open_session
+SELECT id FROM sessions WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL;
 
 -- name: insert_invitation
 INSERT INTO invitations (id, email, role, token_hash, invited_by, created_at, expires_at, idempotency_key)
