@@ -1,5 +1,6 @@
 """Second factors: enrol, confirm, disable, and step up."""
 
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -20,6 +21,7 @@ from shell.second_factor import Enrolment
 from shell.session import Session
 from web.guards import actor_of, signed_in
 from web.problems import problems
+from web.rate_limit import attempted
 from web.services import Services
 
 Code = Annotated[
@@ -78,7 +80,7 @@ async def enrol(
     summary="Confirm a second factor",
     status_code=200,
     guards=[signed_in(before_enrolment=True)],
-    responses=problems(400, 401, 403, 409, 422),
+    responses=problems(400, 401, 403, 409, 422, 429),
 )
 async def confirm(
     data: JSONBody[ShownCode],
@@ -87,21 +89,22 @@ async def confirm(
     services: NamedDependency[Services],
 ) -> RecoveryCodes:
     """Put the enrolled factor in force; the account's other sessions end, since they began without it."""
-    now, actor = datetime.now(UTC), actor_of(request, identity)
-    async with account_session(services.pool, _slug_of(identity)) as session:
-        codes = await services.second_factors.confirm(session, identity.user_id, data.code, now=now)
-        if codes is None:
-            await _audit(session, "auth.second_factor_failed", identity.user_id, actor, Outcome.DENIED)
-        else:
-            await _audit(session, "auth.totp_confirmed", identity.user_id, actor)
-            await second_factor.mark_stepped_up(session, _session_of(identity), now)
-            await second_factor.end_other_sessions(
-                session, identity.user_id, but=identity.session_id, now=now
-            )
-    services.standings.forget(identity.user_id)
-    if codes is None:  # after the transaction, so that the audit entry is kept
-        raise SecondFactorWrong
-    return RecoveryCodes(codes)
+    async with _attempt(services, request, identity):
+        now, actor = datetime.now(UTC), actor_of(request, identity)
+        async with account_session(services.pool, _slug_of(identity)) as session:
+            codes = await services.second_factors.confirm(session, identity.user_id, data.code, now=now)
+            if codes is None:
+                await _audit(session, "auth.second_factor_failed", identity.user_id, actor, Outcome.DENIED)
+            else:
+                await _audit(session, "auth.totp_confirmed", identity.user_id, actor)
+                await second_factor.mark_stepped_up(session, _session_of(identity), now)
+                await second_factor.end_other_sessions(
+                    session, identity.user_id, but=identity.session_id, now=now
+                )
+        services.standings.forget(identity.user_id)
+        if codes is None:  # after the transaction, so that the audit entry is kept
+            raise SecondFactorWrong
+        return RecoveryCodes(codes)
 
 
 @delete(
@@ -110,7 +113,7 @@ async def confirm(
     summary="Disable the second factor",
     status_code=204,
     guards=[signed_in()],
-    responses=problems(400, 401, 403, 409, 422),
+    responses=problems(400, 401, 403, 409, 422, 429),
 )
 async def disable(
     data: JSONBody[ShownCode],
@@ -119,14 +122,15 @@ async def disable(
     services: NamedDependency[Services],
 ) -> None:
     """Forget the second factor and its recovery codes, against a code of either kind."""
-    async with account_session(services.pool, _slug_of(identity)) as session:
-        showing = await shown(services, session, identity.user_id, data.code, actor_of(request, identity))
-        if showing.is_good:
-            await second_factor.disable(session, identity.user_id)
-            await _audit(session, "auth.totp_disabled", identity.user_id, actor_of(request, identity))
-    services.standings.forget(identity.user_id)
-    if not showing.is_good:
-        raise refusal_of(showing)
+    async with _attempt(services, request, identity):
+        async with account_session(services.pool, _slug_of(identity)) as session:
+            showing = await shown(services, session, identity.user_id, data.code, actor_of(request, identity))
+            if showing.is_good:
+                await second_factor.disable(session, identity.user_id)
+                await _audit(session, "auth.totp_disabled", identity.user_id, actor_of(request, identity))
+        services.standings.forget(identity.user_id)
+        if not showing.is_good:
+            raise refusal_of(showing)
 
 
 @post(
@@ -135,7 +139,7 @@ async def disable(
     summary="Show the second factor again",
     status_code=200,
     guards=[signed_in()],
-    responses=problems(400, 401, 403, 409, 422),
+    responses=problems(400, 401, 403, 409, 422, 429),
 )
 async def step_up(
     data: JSONBody[ShownCode],
@@ -144,20 +148,23 @@ async def step_up(
     services: NamedDependency[Services],
 ) -> AccessToken:
     """A new access token, with which sensitive actions are open for some minutes."""
-    now, session_id = datetime.now(UTC), _session_of(identity)
-    async with account_session(services.pool, _slug_of(identity)) as session:
-        showing = await shown(services, session, identity.user_id, data.code, actor_of(request, identity))
-        account, tenant = await accounts.get(session, identity.user_id), tenant_in(session)
-        if showing.is_good:
-            await second_factor.mark_stepped_up(session, session_id, now)
-            await _audit(session, "auth.stepped_up", identity.user_id, actor_of(request, identity))
-    if not showing.is_good:
-        raise refusal_of(showing)
-    return AccessToken(
-        access_token=services.tokens.issue(account, tenant, now, session_id=session_id, second_factor_at=now),
-        token_type="Bearer",  # noqa: S106 -- RFC 6750's name of the type
-        expires_in=services.settings.access_token_seconds,
-    )
+    async with _attempt(services, request, identity):
+        now, session_id = datetime.now(UTC), _session_of(identity)
+        async with account_session(services.pool, _slug_of(identity)) as session:
+            showing = await shown(services, session, identity.user_id, data.code, actor_of(request, identity))
+            account, tenant = await accounts.get(session, identity.user_id), tenant_in(session)
+            if showing.is_good:
+                await second_factor.mark_stepped_up(session, session_id, now)
+                await _audit(session, "auth.stepped_up", identity.user_id, actor_of(request, identity))
+        if not showing.is_good:
+            raise refusal_of(showing)
+        return AccessToken(
+            access_token=services.tokens.issue(
+                account, tenant, now, session_id=session_id, second_factor_at=now
+            ),
+            token_type="Bearer",  # noqa: S106 -- RFC 6750's name of the type
+            expires_in=services.settings.access_token_seconds,
+        )
 
 
 async def shown(
@@ -173,6 +180,14 @@ async def shown(
     if showing is Showing.RECOVERY_CODE:
         await _audit(session, "auth.recovery_code_used", user_id, actor)
     return showing
+
+
+def _attempt(
+    services: Services, request: Request[Any, Any, Any], identity: Identity
+) -> AbstractAsyncContextManager[None]:
+    """Six digits are soon guessed by somebody who may try for ever, and a stolen token is enough to try."""
+    account = f"{_slug_of(identity)} {identity.user_id}"
+    return attempted(services, request, services.attempts.login, account=account)
 
 
 def _slug_of(identity: Identity) -> str:
