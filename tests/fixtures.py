@@ -22,9 +22,8 @@ from shell.servers import held_servers
 from shell.settings import Settings
 from tests.installation import PRISTINE, Installation, administrator, copied, found, installed
 from tests.web.client import Api, running
-from web.app import application
+from web.app import application, served
 from web.services import services_of
-from web.telemetry import Telemetry
 
 BASE_URL = "http://platform.test"
 
@@ -111,8 +110,9 @@ async def worker(installation: Installation) -> AsyncIterator[None]:
 @pytest_asyncio.fixture(scope="session")
 async def api(installation: Installation, worker: None) -> AsyncIterator[Api]:
     """The API of the shared platform, and its worker."""
-    app = application(msgspec.structs.replace(installation.settings, owner_database_url=None))
-    asgi: Any = Telemetry(app)  # Litestar's types of ASGI are narrower than httpx's
+    settings = msgspec.structs.replace(installation.settings, owner_database_url=None)
+    app = application(settings)
+    asgi: Any = served(app, settings)  # Litestar's types of ASGI are narrower than httpx's
     transport = httpx.ASGITransport(asgi, raise_app_exceptions=False)
     async with (
         running(app),

@@ -87,7 +87,7 @@ def _written(default: object) -> str | None:
     assert not isinstance(default, Secret), "no secret has a default"
     if isinstance(default, bool):
         return str(default).lower()
-    return None if default is None else str(default)
+    return None if default is None or default == () else str(default)
 
 
 @each_document

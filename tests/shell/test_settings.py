@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from core.errors import SettingInvalid
+from shell.processes import API, environment
 from shell.settings import Secret, Settings, load_settings
 
 
@@ -45,6 +46,19 @@ def test_variables_are_read_by_their_names() -> None:
     )
 
 
+def test_lists_are_read_with_commas_between_their_parts_and_handed_down_alike() -> None:
+    environ = {
+        "PLATFORM_TRUSTED_PROXIES": "10.0.0.0/8, fd00::/8",
+        "PLATFORM_CORS_ORIGINS": "https://app.example.com,http://localhost:3000",
+    }
+    settings = load_settings(environ)
+    assert settings.trusted_proxies == ("10.0.0.0/8", "fd00::/8")
+    assert settings.cors_origins == ("https://app.example.com", "http://localhost:3000")
+    handed_down = load_settings(environment(API, settings))
+    assert handed_down.trusted_proxies == settings.trusted_proxies
+    assert handed_down.cors_origins == settings.cors_origins
+
+
 def test_foreign_and_empty_variables_are_left_alone() -> None:
     environ = {
         "PORT": "1",
@@ -74,6 +88,12 @@ def test_an_override_wins_over_the_environment_unless_it_is_none() -> None:
         ("PLATFORM_PASSWORD_QUEUE", "0"),
         ("PLATFORM_JOB_LEASE_SECONDS", "0"),
         ("PLATFORM_DEMO", "perhaps"),
+        ("PLATFORM_TRUSTED_PROXIES", "10.0.0.0/8,eighty"),
+        ("PLATFORM_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("PLATFORM_CORS_ORIGINS", "*"),
+        ("PLATFORM_CORS_ORIGINS", "https://app.example.com/"),
+        ("PLATFORM_CORS_ORIGINS", "https://*.example.com"),
+        ("PLATFORM_TENANT_BURST", "0"),
         ("PLATFORM_SELLER_COUNTRY", "XX"),
         ("PLATFORM_SELLER_COUNTRY", "US"),
     ],

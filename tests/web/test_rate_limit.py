@@ -15,9 +15,8 @@ from shell.passwords import Passwords
 from shell.settings import Secret
 from tests.installation import Installation, add_account
 from tests.web.client import PASSWORD, Api, problem_of, running
-from web.app import application
+from web.app import application, served
 from web.services import services_of
-from web.telemetry import Telemetry
 
 NOWHERE = Secret("unix:///nowhere/redis.socket")
 
@@ -33,7 +32,7 @@ async def limited(installation: Installation, **settings: Any) -> AsyncIterator[
         ),
     )
     app = application(chosen)
-    asgi: Any = Telemetry(app)
+    asgi: Any = served(app, chosen)
     transport = httpx.ASGITransport(asgi, raise_app_exceptions=False)
     async with (
         running(app),

@@ -161,6 +161,8 @@ def _die_with_parent() -> None:
 def _text(value: object) -> str:
     if isinstance(value, Secret):
         return value.value
+    if isinstance(value, tuple):
+        return ",".join(value)
     return str(value.resolve()) if isinstance(value, Path) else str(value)
 
 

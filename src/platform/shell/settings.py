@@ -1,5 +1,6 @@
 """Settings: one frozen value, read from the environment once at the start and passed down."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ import msgspec
 
 from core.country import STANDARD_VAT
 from core.errors import SettingInvalid
+from core.network import parsed_networks
 
 PREFIX = "PLATFORM_"
+ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 
 
 class Secret(msgspec.Struct, frozen=True, repr_omit_defaults=True):
@@ -41,6 +44,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8000
     api_processes: int = 1
+    request_seconds: int = 30
+    tls: bool = False
+    trusted_proxies: tuple[str, ...] = ()
+    cors_origins: tuple[str, ...] = ()
     pool_size: int = 10
     statement_timeout_seconds: int = 30
     job_statement_timeout_seconds: int = 600
@@ -115,10 +122,23 @@ def _parse(name: str, field: str, text: str) -> object:
         return Secret(text)
     if declared in (Path, Path | None):
         return Path(text)
+    if declared == tuple[str, ...]:
+        return tuple(part.strip() for part in text.split(","))
     try:
         return msgspec.convert(text, declared, strict=False)
     except msgspec.ValidationError as error:
         raise SettingInvalid(name=name, reason="has the wrong type") from error
+
+
+def _require_valid_edge(settings: Settings) -> None:
+    try:
+        parsed_networks(settings.trusted_proxies)
+    except ValueError as error:
+        reason = "must be networks in CIDR notation, with commas between them"
+        raise SettingInvalid(name=PREFIX + "TRUSTED_PROXIES", reason=reason) from error
+    if not all(ORIGIN.fullmatch(origin) for origin in settings.cors_origins):
+        reason = "must be exact origins (https://app.example.com), with commas between them"
+        raise SettingInvalid(name=PREFIX + "CORS_ORIGINS", reason=reason)
 
 
 def _require_valid(settings: Settings) -> None:
@@ -126,6 +146,7 @@ def _require_valid(settings: Settings) -> None:
         "port",
         "api_processes",
         "pool_size",
+        "request_seconds",
         "password_threads",
         "password_queue",
         "tenant_requests_per_second",
@@ -139,5 +160,6 @@ def _require_valid(settings: Settings) -> None:
             raise SettingInvalid(name=PREFIX + field.upper(), reason="must be at least 1")
     if settings.smtp_url is not None and not settings.smtp_url.value.startswith(("smtp://", "smtps://")):
         raise SettingInvalid(name=PREFIX + "SMTP_URL", reason="must begin with smtp:// or smtps://")
+    _require_valid_edge(settings)
     if settings.seller_country not in STANDARD_VAT:
         raise SettingInvalid(name=PREFIX + "SELLER_COUNTRY", reason="must be a member state of the EU")

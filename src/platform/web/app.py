@@ -28,6 +28,7 @@ from web.api_keys import api_keys_router
 from web.auth import auth_router
 from web.costs import costs_router
 from web.documentation import documentation_router
+from web.edge import Edge, cors
 from web.invitations import invitations_router
 from web.invoices import invoices_router
 from web.jobs import jobs_router
@@ -83,6 +84,7 @@ def application(settings: Settings) -> Litestar:
             "identity": Provide(provide_identity, sync_to_thread=False),
         },
         exception_handlers=EXCEPTION_HANDLERS,
+        cors_config=cors(settings),
         lifespan=[_services(settings)],
         openapi_config=openapi_config(),
         request_max_body_size=MAX_BODY_BYTES,
@@ -91,10 +93,15 @@ def application(settings: Settings) -> Litestar:
 
 
 def create() -> ASGIApp:
-    """What the server runs: the application with settings from the environment, inside its telemetry."""
+    """What the server runs: the application with settings from the environment, inside its edge."""
     settings = load_settings(os.environ)
     configure_logs(service="api", level=settings.log_level)
-    return Telemetry(application(settings))
+    return served(application(settings), settings)
+
+
+def served(app: Litestar, settings: Settings) -> ASGIApp:
+    """The application inside its edge and its telemetry, as the network meets it."""
+    return Telemetry(Edge(app, settings))
 
 
 def _services(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:

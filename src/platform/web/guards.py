@@ -109,7 +109,7 @@ async def authenticate(connection: Connection, *, before_enrolment: bool = False
 
 
 def address_of(connection: Connection) -> str | None:
-    """Where the request comes from."""
+    """Where the request comes from: the peer, or whom trusted proxies forwarded it for (`web.edge`)."""
     return None if connection.client is None else connection.client.host
 
 

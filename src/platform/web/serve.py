@@ -4,10 +4,15 @@ import os
 
 from granian import Granian
 from granian.constants import Interfaces, Loops
+from granian.http import HTTP1Settings, HTTP2Settings
 
 from shell.settings import load_settings
 
 BACKLOG = 2_048
+HEAD_MILLISECONDS = 15_000
+"""A request's head must arrive within this time; for its body there is the limit of `web.edge`."""
+
+LONGEST_HEAD = 64 * 1024
 DRAIN_SECONDS = 2
 """For requests that are being answered when the process is told to stop."""
 
@@ -25,6 +30,8 @@ def main() -> None:
         loop=Loops.uvloop,
         backlog=BACKLOG,
         websockets=False,
+        http1_settings=HTTP1Settings(header_read_timeout=HEAD_MILLISECONDS),
+        http2_settings=HTTP2Settings(max_headers_size=LONGEST_HEAD),
         log_enabled=False,
         workers_kill_timeout=DRAIN_SECONDS,
         respawn_failed_workers=True,
