@@ -40,8 +40,8 @@ from web.problems import EXCEPTION_HANDLERS
 from web.register import register_router
 from web.second_factor import second_factor_router
 from web.services import Services, provide_identity, provide_services
-from web.telemetry import Telemetry
 from web.sessions import sessions_router
+from web.telemetry import Telemetry
 from web.tenants import tenants_router
 from web.usage import usage_router
 from web.users import users_router
@@ -71,8 +71,8 @@ def application(settings: Settings) -> Litestar:
             auth_router,
             passwords_router,
             second_factor_router,
-            tenants_router,
             sessions_router,
+            tenants_router,
             of_one_tenant,
             prices_router,
         ],
