@@ -57,10 +57,11 @@ class Patience(msgspec.Struct, frozen=True):
     forgiven_every: timedelta
 
     def delays(self) -> list[float]:
-        """The seconds to wait after each number of failures, from none up; the last is for all above."""
-        found = [0.0] * (self.free + 1)
+        """The seconds to wait after each failure that is not free; the last is for all that follow."""
+        found = [FIRST_DELAY.total_seconds()]
         while found[-1] < LONGEST_DELAY.total_seconds():
-            found.append(delay_after(len(found), free=self.free).total_seconds())
+            failures = self.free + len(found) + 1
+            found.append(delay_after(failures, free=self.free).total_seconds())
         return found
 
 

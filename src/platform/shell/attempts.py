@@ -129,15 +129,14 @@ def _keep(kept: OrderedDict[str, Kept], key: str, value: Kept) -> None:
 
 
 def _arguments(rule: Rule, now: float) -> list[float]:
-    account, address = rule.account.delays(), rule.address.delays()
+    account, address = rule.account, rule.address
     return [
         now,
-        rule.account.forgiven_every.total_seconds(),
-        len(account),
-        rule.address.forgiven_every.total_seconds(),
-        len(address),
-        *account,
-        *address,
+        account.forgiven_every.total_seconds(),
+        account.free,
+        address.forgiven_every.total_seconds(),
+        address.free,
+        *account.delays(),
     ]
 
 
