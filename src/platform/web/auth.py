@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from litestar import Request, Router, get, post
@@ -27,7 +28,8 @@ from core.tenant import PLATFORM_SLUG, Tenant
 from shell import accounts, second_factor
 from shell.account_session import account_session, append_account_entry, tenant_in
 from shell.accounts import Credentials
-from shell.session import Session
+from shell.audit import append_platform_entry
+from shell.session import Session, platform_session
 from shell.tokens import slug_in_refresh_token
 from web.guards import actor_of, signed_in
 from web.problems import problems
@@ -86,7 +88,11 @@ async def login(
     """Exchange credentials for tokens; the answer and its cost are the same for unknown accounts."""
     slug, email = _named_tenant(data.tenant, x_tenant), normalised_email(data.email)
     async with attempted(services, request, services.attempts.login, account=f"{slug} {email}"):
-        return await _logged_in(services, request, slug, data)
+        try:
+            return await _logged_in(services, request, slug, data)
+        except WrongCredentials:
+            await _audit_failure(services, slug, email, actor_of(request))
+            raise
 
 
 async def _logged_in(services: Services, request: Request[Any, Any, Any], slug: str, data: Login) -> Tokens:
@@ -191,6 +197,26 @@ async def _credentials(services: Services, slug: str, email: str) -> Credentials
             return await accounts.credentials_of(session, email)
     except (NotFound, TenantGone):
         return None  # answered like a wrong password, and as slowly
+
+
+async def _audit_failure(services: Services, slug: str, email: str, actor: Actor) -> None:
+    """Append the failure to the tenant's chain, or to the platform's where there is no such tenant.
+
+    An e-mail address that is nobody's is not kept: people type passwords into that field.
+    """
+    try:
+        async with account_session(services.pool, slug) as session:
+            found = await accounts.credentials_of(session, email)
+            await append_account_entry(
+                session, _failure("unknown" if found is None else found.account.id, actor)
+            )
+    except (NotFound, TenantGone):
+        async with platform_session(services.pool) as session:
+            await append_platform_entry(session, _failure("unknown", actor))
+
+
+def _failure(user: UUID | str, actor: Actor) -> AuditEntry:
+    return AuditEntry("auth.login_failed", f"user:{user}", actor, Outcome.DENIED)
 
 
 async def _renewed_hash(services: Services, password: str, found: Credentials) -> str | None:

@@ -19,6 +19,7 @@ from litestar.openapi.spec import (
 )
 from litestar.params import FromPath, HeaderParameter, QueryParameter, RawBody
 
+from core.audit import Actor, AuditEntry
 from core.cursor import decode_cursor
 from core.errors import InvalidInput, UnsupportedMediaType
 from core.identity import Identity
@@ -27,11 +28,12 @@ from core.resource import Resource
 from core.tenant import require_writable
 from core.usage import MAX_BODY_BYTES, MAX_EVENTS, Admission, Rejection, admit, window
 from shell import usage
+from shell.audit import append_entry
 from shell.database import retried
 from shell.session import tenant_session
 from shell.usage import StoredEvent
 from web.examples import EXAMPLES
-from web.guards import may
+from web.guards import actor_of, may
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from web.problems import TENANT_PROBLEMS, problems
 from web.services import Services
@@ -102,7 +104,8 @@ async def record_usage(
     admission = admit(body, allowed, cloud_events=_is_cloud_events(request))
     if admission.rejected and not _is_lenient(prefer):
         raise InvalidInput(errors=msgspec.to_builtins(admission.rejected))
-    accepted = await retried(lambda: _stored(services, tenant_id, admission))
+    foreign = actor_of(request, identity) if identity.is_platform else None
+    accepted = await retried(lambda: _stored(services, tenant_id, admission, foreign))
     return UsageAccepted(accepted, len(admission.events) - accepted, admission.rejected)
 
 
@@ -134,10 +137,17 @@ async def list_usage(
     return page_of(found, limit, lambda event: (event.occurred_at, event.source, event.id))
 
 
-async def _stored(services: Services, tenant_id: UUID, admission: Admission) -> int:
+async def _stored(services: Services, tenant_id: UUID, admission: Admission, foreign: Actor | None) -> int:
+    """How many events were new; what somebody stores for a tenant that is not his own is audited."""
     async with tenant_session(services.pool, tenant_id=tenant_id) as session:
         require_writable(session.tenant.state)
-        return await usage.store(session, admission.events) if admission.events else 0
+        accepted = await usage.store(session, admission.events) if admission.events else 0
+        if foreign is not None:
+            details = {"accepted": str(accepted)}
+            await append_entry(
+                session, AuditEntry("usage.recorded", f"tenant:{tenant_id}", foreign, details=details)
+            )
+        return accepted
 
 
 def _is_cloud_events(request: Request[Any, Any, Any]) -> bool:

@@ -14,6 +14,7 @@ import click
 import msgspec
 from asyncpg.exceptions import ClientConfigurationError
 
+from core.audit import Actor, ActorKind
 from core.errors import InvalidInput, PlatformError
 from shell.database import Pool, open_pool
 from shell.keys import ensure_key
@@ -26,6 +27,9 @@ Parameters = ParamSpec("Parameters")
 
 POOL_SIZE = 4
 HOUR = 3_600
+
+AT_THE_MACHINE = Actor(ActorKind.SYSTEM, address="local")
+"""Who runs a command, as audit entries name him: no account, and on the machine itself."""
 
 data_option = click.option(
     "--data",

@@ -7,14 +7,14 @@ from uuid import uuid4
 
 import click
 
-from core.audit import SYSTEM, AuditEntry
+from core.audit import AuditEntry
 from core.errors import PlatformError
 from core.identity import Account, normalised_email
 from core.permission import Role
 from core.registration import MAX_PASSWORD_LENGTH, MIN_PASSWORD_LENGTH
 from shell import accounts
 from shell.audit import append_platform_entry
-from shell.commands.connect import Connected, command, connected, data_option
+from shell.commands.connect import AT_THE_MACHINE, Connected, command, connected, data_option
 from shell.passwords import Passwords
 from shell.session import platform_session
 
@@ -69,5 +69,7 @@ async def create_operator(
     async with platform_session(platform.pool) as session:
         if not await accounts.insert(session, account, hashed):
             raise EmailTaken
-        entry = AuditEntry("operator.created", f"operator:{account.id}", SYSTEM, details={"role": role})
+        entry = AuditEntry(
+            "operator.created", f"operator:{account.id}", AT_THE_MACHINE, details={"role": role}
+        )
         await append_platform_entry(session, entry)
