@@ -8,8 +8,6 @@ from typing import Any
 
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
-from structlog.processors import ExceptionRenderer
-from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
 
 SECRET_KEYS = frozenset(
@@ -17,9 +15,6 @@ SECRET_KEYS = frozenset(
 )
 EMAIL = re.compile(r"[^\s@\"'<>=:,;()]+@[^\s@\"'<>=:,;()]+\.[^\s@\"'<>=:,;()]+")
 CREDENTIALS = re.compile(r"(\w+://)[^/\s@]*@")
-
-TRACEBACKS = ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
-"""Local variables hold passwords and tokens, in values that no rule of ours could blank."""
 
 
 def configure_logs(*, service: str, level: str) -> None:
