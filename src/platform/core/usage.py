@@ -29,17 +29,16 @@ OLDEST = datetime(1972, 1, 1, tzinfo=UTC)
 
 CONTROL_CHARACTER = re.compile(r"[\x00-\x1f\x7f]")
 
-# The pattern is for readers of the OpenAPI document; `objection` checks it, since msgspec's search in each text
-# would take longer than all the rest of admission.
+# The pattern is for readers of the OpenAPI document; `objection` checks it, since msgspec's search in each
+# text would take longer than all the rest of admission.
 EventText = Annotated[
     str,
     msgspec.Meta(min_length=1, max_length=200, extra_json_schema={"pattern": r"^[^\x00-\x1f\x7f]+$"}),
 ]
 
 
-class UsageEvent(
-    msgspec.Struct, frozen=True, gc=False
-):  # never part of a cycle: spares the collector thousands
+# Without the garbage collector's tracking: events come by the thousand, and none is part of a cycle.
+class UsageEvent(msgspec.Struct, frozen=True, gc=False):
     """One measurement; `(source, id)` names it for ever within its tenant."""
 
     id: Annotated[
