@@ -35,6 +35,7 @@ from shell.settings import Secret, Settings
 PATIENCE = 30.0
 LOOK_AGAIN = 0.02
 PASSWORD = "correct horse battery staple"
+FULL_NAME = "Ada Owner"
 
 Found = TypeVar("Found")
 
@@ -249,7 +250,7 @@ class Client:
                 "organisation": organisation,
                 "email": f"owner@{slug}.example",
                 "password": PASSWORD,
-                "full_name": "Ada Owner",
+                "full_name": FULL_NAME,
             },
         )
 

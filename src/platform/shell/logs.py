@@ -15,6 +15,8 @@ SECRET_KEYS = frozenset(
 )
 EMAIL = re.compile(r"[^\s@\"'<>=:,;()]+@[^\s@\"'<>=:,;()]+\.[^\s@\"'<>=:,;()]+")
 CREDENTIALS = re.compile(r"(\w+://)[^/\s@]*@")
+ROW = re.compile(r"\nDETAIL:.*", re.DOTALL)
+"""What PostgreSQL adds to an error: the row that it refused, with password hashes and names in it."""
 
 
 def configure_logs(*, service: str, level: str) -> None:
@@ -72,4 +74,4 @@ def _cleaned(value: Any) -> Any:
 
 
 def _cleaned_text(text: str) -> str:
-    return EMAIL.sub("***", CREDENTIALS.sub(r"\1***@", text))
+    return EMAIL.sub("***", CREDENTIALS.sub(r"\1***@", ROW.sub("", text)))
