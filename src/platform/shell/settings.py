@@ -1,5 +1,6 @@
 """Settings: one frozen value, read from the environment once at the start and passed down."""
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -109,9 +110,21 @@ def _require_valid(settings: Settings) -> None:
         "password_threads",
         "password_queue",
         "job_lease_seconds",
+        "job_sweep_seconds",
+        "close_days_seconds",
+        "invoice_scan_seconds",
+        "statement_timeout_seconds",
+        "job_statement_timeout_seconds",
+        "access_token_seconds",
+        "refresh_token_days",
+        "argon2_memory_kib",
+        "argon2_time",
+        "argon2_parallelism",
     )
     for field in positive:
         if getattr(settings, field) < 1:
             raise SettingInvalid(name=PREFIX + field.upper(), reason="must be at least 1")
+    if settings.log_level not in logging.getLevelNamesMapping():
+        raise SettingInvalid(name=PREFIX + "LOG_LEVEL", reason="must be DEBUG, INFO, WARNING or ERROR")
     if settings.seller_country not in STANDARD_VAT:
         raise SettingInvalid(name=PREFIX + "SELLER_COUNTRY", reason="must be a member state of the EU")

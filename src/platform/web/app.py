@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import structlog
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.types import ASGIApp
@@ -32,6 +33,8 @@ from web.tenants import tenants_router
 from web.usage import usage_router
 
 MAX_BODY_BYTES = 64 * 1024
+
+log = structlog.get_logger()
 
 
 def application(settings: Settings) -> Litestar:
@@ -66,23 +69,37 @@ def _services(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextMa
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         """Open what handlers need, and close it when the process is told to stop."""
-        if settings.database_url is None or settings.redis_url is None:
-            raise SettingInvalid(name="PLATFORM_DATABASE_URL or PLATFORM_REDIS_URL", reason="is not set")
-        keys = load_keys(settings)
-        pool = await open_pool(
-            settings.database_url.value,
-            size=settings.pool_size,
-            name="platform api",
-            statement_timeout_seconds=settings.statement_timeout_seconds,
-        )
-        broker, passwords = announcer(settings.redis_url), Passwords(settings)
-        tokens = AccessTokens(keys, settings)
-        app.state["services"] = Services(settings, pool, broker, keys, tokens, passwords)
+        try:
+            services = await _opened(settings)
+        except Exception:
+            log.exception("api.not_started")  # the server that runs us says nothing of it
+            raise
+        app.state["services"] = services
         try:
             yield
         finally:
-            passwords.close()
-            await broker.shutdown()
-            await pool.close()
+            services.passwords.close()
+            await services.announcer.shutdown()
+            await services.pool.close()
 
     return lifespan
+
+
+async def _opened(settings: Settings) -> Services:
+    if settings.database_url is None or settings.redis_url is None:
+        raise SettingInvalid(name="PLATFORM_DATABASE_URL or PLATFORM_REDIS_URL", reason="is not set")
+    keys = load_keys(settings)
+    pool = await open_pool(
+        settings.database_url.value,
+        size=settings.pool_size,
+        name="platform api",
+        statement_timeout_seconds=settings.statement_timeout_seconds,
+    )
+    return Services(
+        settings=settings,
+        pool=pool,
+        announcer=announcer(settings.redis_url),
+        keys=keys,
+        tokens=AccessTokens(keys, settings),
+        passwords=Passwords(settings),
+    )
