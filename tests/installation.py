@@ -81,6 +81,12 @@ def database_url(url: str, name: str) -> str:
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
 
 
+def elsewhere(installation: Installation) -> Secret:
+    """A database of the same Redis that no worker listens to, empty unless the test has filled it."""
+    assert installation.settings.redis_url is not None
+    return Secret(f"{installation.settings.redis_url.value}?db={1 + next(_numbers) % 15}")
+
+
 def new_slug(stem: str = "acme") -> str:
     """A slug that no other tenant of this server has, since roles belong to the whole server."""
     return f"{stem}-{next(_numbers)}"
