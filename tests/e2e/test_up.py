@@ -1,5 +1,6 @@
 """`eu-platform up` as a user runs it: a process that is started, interrupted, killed and started again."""
 
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,13 @@ import httpx
 import psutil
 import pytest
 
+from core.resource import Resource
 from shell.embedded.postgres import start_postgres, stop_postgres
 from shell.embedded.redis import start_redis, stop_redis
 from tests.e2e.platform_process import PASSWORD, free_port, is_gone
 
 PROGRAM = str(Path(sys.executable).with_name("eu-platform"))
+BASH = shutil.which("bash")
 READY = "Ctrl-C stops it."
 READY_SECONDS = 60
 STOP_SECONDS = 5
@@ -331,6 +336,22 @@ def test_up_runs_on_servers_of_ones_own_and_leaves_them_running(tmp_path: Path) 
     finally:
         stop_redis(redis)
         stop_postgres(postgres)
+
+
+@pytest.mark.skipif(BASH is None or shutil.which("curl") is None, reason="bash or curl is missing")
+def test_the_commands_that_up_prints_log_in_and_show_what_the_month_costs(tmp_path: Path) -> None:
+    with up(tmp_path, port=free_port(), options=["--demo"]) as run:
+        run.ready()
+        run.until(lambda: "Authorization: Bearer" in run.out)
+        commands = run.out[run.out.index("TOKEN=") :]
+        shown = subprocess.run([str(BASH), "-euc", commands], capture_output=True, text=True, check=True)
+        costs = json.loads(shown.stdout)
+        assert costs["total"]["currency"] == "EUR"
+        assert Decimal(costs["total"]["amount"]) > 0 or datetime.now(UTC).day == 1
+        assert {item["resource"] for item in costs["resources"]} <= set(Resource)
+        demo = re.search(r"Demo tenant +(\S+), (\S+), password (\S+)", run.out)
+        assert demo is not None
+        assert not any(demo[3] in file.read_text() for file in (tmp_path / "data" / "logs").iterdir())
 
 
 # --- what a user does ------------------------------------------------------------------------------
