@@ -6,6 +6,7 @@ import signal
 import socket
 from contextlib import suppress
 
+import psutil
 import structlog
 import uvloop
 from taskiq.acks import AcknowledgeType
@@ -62,9 +63,25 @@ async def _listen(context: WorkerContext, redis_url: Secret) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, receiver.cancel)
     with suppress(*UNAVAILABLE):  # the scheduler asks for the next sweep
+        await _end_leases_of_the_dead(context)
         await sweep_jobs(context)
     with suppress(asyncio.CancelledError):
         await receiver
+
+
+async def _end_leases_of_the_dead(context: WorkerContext) -> None:
+    """Take over at once from workers of this machine that were killed, rather than wait for their leases."""
+    async with platform_session(context.pool) as session:
+        holders = await table.lease_holders(session)
+        dead = [holder for holder in holders if _is_dead_here(holder, context.worker)]
+        await table.end_leases(session, dead)
+
+
+def _is_dead_here(holder: str, worker: str) -> bool:
+    """Whether a holder ran on this machine and runs no more; one of our own name came before us."""
+    host, _, process = holder.rpartition(":")
+    here = host == worker.rpartition(":")[0]
+    return here and (holder == worker or not psutil.pid_exists(int(process)))
 
 
 async def _end_jobs() -> None:
