@@ -172,7 +172,7 @@ class Platform:
     async def hold(self, statement: str, *values: object) -> Hold:
         """Run a statement in a transaction that stays open."""
         connection = await self.connect()
-        await connection.execute("BEGIN")
+        await connection.execute(f"SET lock_timeout = '{PATIENCE:.0f}s'; BEGIN")
         await connection.execute(statement, *values)
         return Hold(connection)
 
