@@ -101,7 +101,7 @@ async def register(
     idempotency_key: IdempotencyKey = None,
 ) -> Response[TenantFounded]:
     """Found a tenant and its owner: 201 when it is ready within two seconds, else 202; then log in later."""
-    require_valid(data.organisation)
+    require_valid(data.organisation, place="organisation.")
     owner = Account(uuid4(), normalised_email(data.email), data.full_name, Role.OWNER)
     founder = Founder(owner, await services.passwords.hash(data.password))
     asked = msgspec.json.encode((data.organisation, owner.email, owner.full_name))
