@@ -35,7 +35,7 @@ async def test_an_announced_job_is_run_and_its_message_acknowledged(
 
         async def nothing_pending() -> bool:
             pending: dict[str, Any] = await redis.xpending(STREAM, GROUP)
-            return pending["pending"] == 0
+            return not pending["pending"]
 
         await until(all_done)
         await until(nothing_pending)
