@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from contextlib import suppress
 
 import psutil
@@ -56,15 +57,16 @@ async def work(settings: Settings) -> None:
 
 
 async def _listen(context: WorkerContext, redis_url: Secret) -> None:
+    # Before any job is taken here: the name may be that of a dead worker, whose leases end.
+    with suppress(*UNAVAILABLE):  # the scheduler asks for the next sweep
+        await _end_leases_of_the_dead(context)
+        await sweep_jobs(context)
     broker = worker_broker(redis_url, context)
     receiver = asyncio.create_task(
         run_receiver_task(broker, max_async_tasks=AT_ONCE, ack_time=AcknowledgeType.WHEN_EXECUTED)
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, receiver.cancel)
-    with suppress(*UNAVAILABLE):  # the scheduler asks for the next sweep
-        await _end_leases_of_the_dead(context)
-        await sweep_jobs(context)
     with suppress(asyncio.CancelledError):
         await receiver
 
@@ -115,7 +117,11 @@ def main() -> None:
     """Entry point of `python -m jobs.worker`."""
     settings = load_settings(os.environ)
     configure_logs(service="worker", level=settings.log_level)
-    uvloop.run(work(settings))
+    try:
+        uvloop.run(work(settings))
+    except Exception:
+        log.exception("worker.failed")
+        sys.exit(1)
 
 
 if __name__ == "__main__":
