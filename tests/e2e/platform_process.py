@@ -216,8 +216,8 @@ class Platform:
             supervisor.stop()
 
     def log(self, program: Program) -> list[dict[str, Any]]:
-        """What a process has logged."""
-        lines = (self._data / "logs" / f"{program.name}.log").read_text().splitlines()
+        """What a process has logged, without a line that it is just writing."""
+        *lines, _ = (self._data / "logs" / f"{program.name}.log").read_text().split("\n")
         return [json.loads(line) for line in lines]
 
 

@@ -127,17 +127,22 @@ class Story:
         await until(has_failed)
 
     async def _outages(self) -> None:
-        """Take the servers away for a moment, and kill the worker."""
+        """Take the servers away for a moment, kill the worker, and start one that finds no database."""
         platform = self._client.platform
         stop_redis(platform.redis)
         platform.start_redis()
         stop_postgres(platform.postgres)
         self._note(await self._client.http.get("/health"))
-        platform.start_postgres()
-        await self._client.ready()
         platform.signal(WORKER, signal.SIGKILL)
         platform.stop(WORKER)
         platform.start(WORKER)
+
+        async def has_given_up() -> bool:
+            return any(line["event"] == "worker.failed" for line in platform.log(WORKER))
+
+        await until(has_given_up)
+        platform.start_postgres()
+        await self._client.ready()
 
     async def _post(self, path: str, body: dict[str, Any]) -> httpx.Response:
         """Send a request, and remember the tokens in its answer."""
