@@ -24,7 +24,7 @@ from jobs.runner import run_job
 from shell import jobs
 from shell import tenants as registry
 from shell.announce import announcer
-from shell.migrations import LEDGER, TENANT
+from shell.migrations import TENANT, ledger
 from shell.session import platform_session
 from shell.settings import Secret
 
@@ -104,7 +104,7 @@ def _statements(schema: str) -> list[str]:
         f"GRANT USAGE ON SCHEMA {schema} TO {schema}",
         GRANT_ON_TABLES.format(schema=schema),
         f"SET LOCAL search_path TO {schema}",
-        LEDGER,
+        ledger(schema),
         *(statement for migration in TENANT for statement in migration.statements),
     ]
 

@@ -1,8 +1,6 @@
 """Fixtures on the real servers: one embedded PostgreSQL and Redis per test process, started at first use."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -10,11 +8,8 @@ import msgspec
 import pytest
 import pytest_asyncio
 import structlog
-from taskiq.acks import AcknowledgeType
-from taskiq.api import run_receiver_task
 
 from core.tenant import Tenant
-from jobs.broker import worker_broker
 from shell.keys import ensure_key
 from shell.logs import without_secrets
 from shell.migrations import migrate_public
@@ -22,6 +17,7 @@ from shell.servers import held_servers
 from shell.settings import Settings
 from tests.installation import PRISTINE, Installation, administrator, copied, found, installed
 from tests.web.client import Api, running
+from tests.worker import working
 from web.app import application, served
 from web.services import services_of
 
@@ -96,15 +92,8 @@ async def worker(installation: Installation) -> AsyncIterator[None]:
     """A worker that runs every job that is announced."""
     redis_url = installation.settings.redis_url
     assert redis_url is not None
-    broker = worker_broker(redis_url, msgspec.structs.replace(installation.context, worker="worker"))
-    receiver = asyncio.create_task(
-        run_receiver_task(broker, max_async_tasks=4, ack_time=AcknowledgeType.WHEN_EXECUTED)
-    )
-    yield
-    receiver.cancel()
-    with suppress(asyncio.CancelledError):
-        await receiver
-    await broker.shutdown()
+    async with working(redis_url, msgspec.structs.replace(installation.context, worker="worker")):
+        yield
 
 
 @pytest_asyncio.fixture(scope="session")

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from core.identity import Account
+from core.job import Job, JobKind, JobState
 from core.permission import PLATFORM_ROLES, Role
 from core.tenant import Tenant, TenantState
 from jobs.context import WorkerContext
@@ -81,6 +82,12 @@ async def administrator(admin_url: str) -> AsyncIterator[Connection]:
 def database_url(url: str, name: str) -> str:
     """The URL of another database of the same server."""
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+
+
+def elsewhere(installation: Installation) -> Secret:
+    """A database of the same Redis that no worker listens to, empty unless the test has filled it."""
+    assert installation.settings.redis_url is not None
+    return Secret(f"{installation.settings.redis_url.value}?db={1 + next(_numbers) % 15}")
 
 
 def new_slug(stem: str = "acme") -> str:
@@ -164,10 +171,23 @@ async def account_session(installation: Installation, tenant: Tenant | None) -> 
             yield tenant_
 
 
-async def job_state(installation: Installation, job_id: UUID) -> str:
-    """The state that a job is in now."""
+async def job_of(installation: Installation, job_id: UUID) -> Job:
+    """A job as it is now."""
     async with platform_session(installation.pool, readonly=True) as session:
-        return (await jobs.get(session, job_id)).state
+        return await jobs.get(session, job_id)
+
+
+async def is_done(installation: Installation, job_id: UUID) -> bool:
+    """Whether a job has been done."""
+    return (await job_of(installation, job_id)).state is JobState.DONE
+
+
+async def queued(installation: Installation, kind: JobKind, tenant: Tenant, **args: str) -> Job:
+    """A job that nobody has been told of."""
+    async with platform_session(installation.pool) as session:
+        return await jobs.enqueue(
+            session, kind, dedupe_key=str(uuid4()), tenant_id=tenant.id, args=args, request_id="r1"
+        )
 
 
 async def rows(installation: Installation, query: str, *arguments: object) -> list[Mapping[str, object]]:

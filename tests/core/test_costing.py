@@ -207,3 +207,12 @@ def test_a_month_of_equal_days_is_projected_to_as_many_as_it_has(amount: Decimal
     today = date(2026, 11, day)
     found = projected(every_day(str(amount), until=today), today=today)
     assert abs(Fraction(found.projected.amount) - 30 * Fraction(amount)) <= Fraction(1, 200)
+
+
+def test_the_days_before_a_tenant_was_founded_do_not_lower_its_average() -> None:
+    ten_a_day = [(date(2026, 11, day), Decimal(10)) for day in (21, 22)]
+    found = projection(
+        ten_a_day, month=Month(2026, 11), today=date(2026, 11, 23), currency="EUR", since=date(2026, 11, 21)
+    )
+    assert found.complete_days == 2
+    assert found.projected.amount == Decimal("100.00")

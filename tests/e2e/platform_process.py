@@ -35,6 +35,7 @@ from shell.settings import Secret, Settings
 PATIENCE = 30.0
 LOOK_AGAIN = 0.02
 PASSWORD = "correct horse battery staple"
+FULL_NAME = "Ada Owner"
 
 Found = TypeVar("Found")
 
@@ -171,7 +172,7 @@ class Platform:
     async def hold(self, statement: str, *values: object) -> Hold:
         """Run a statement in a transaction that stays open."""
         connection = await self.connect()
-        await connection.execute("BEGIN")
+        await connection.execute(f"SET lock_timeout = '{PATIENCE:.0f}s'; BEGIN")
         await connection.execute(statement, *values)
         return Hold(connection)
 
@@ -215,8 +216,8 @@ class Platform:
             supervisor.stop()
 
     def log(self, program: Program) -> list[dict[str, Any]]:
-        """What a process has logged."""
-        lines = (self._data / "logs" / f"{program.name}.log").read_text().splitlines()
+        """What a process has logged, without a line that it is just writing."""
+        *lines, _ = (self._data / "logs" / f"{program.name}.log").read_text().split("\n")
         return [json.loads(line) for line in lines]
 
 
@@ -249,7 +250,7 @@ class Client:
                 "organisation": organisation,
                 "email": f"owner@{slug}.example",
                 "password": PASSWORD,
-                "full_name": "Ada Owner",
+                "full_name": FULL_NAME,
             },
         )
 

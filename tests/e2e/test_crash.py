@@ -30,7 +30,6 @@ LAST_MONTH = month_of_day(TODAY).preceding
 MONTH_BEFORE = LAST_MONTH.preceding
 
 SCHEMA = "CREATE SCHEMA {schema}"
-MIGRATION = "SELECT pg_advisory_xact_lock(hashtext('platform.schema'), hashtext('{schema}'))"
 USAGE_TABLE = "CREATE TABLE {schema}.usage_events ()"
 OF_TENANT = "tenant_id = (SELECT id FROM public.tenants WHERE slug = '{slug}')"
 FOUNDER = f"SELECT FROM public.founders WHERE {OF_TENANT} FOR UPDATE"
@@ -39,7 +38,7 @@ JOB = f"SELECT FROM public.jobs WHERE {OF_TENANT} AND state = 'RUNNING' FOR UPDA
 # Where the worker dies, as the locks that it meets on the way there; the first is held before the job begins.
 PROVISIONING = {
     "before-its-schema": [SCHEMA],
-    "amid-its-tables": [SCHEMA, MIGRATION, USAGE_TABLE],
+    "amid-its-tables": [SCHEMA, JOB, USAGE_TABLE],
     "before-its-founder": [SCHEMA, FOUNDER],
     "before-its-job-is-done": [SCHEMA, FOUNDER, JOB],
 }

@@ -1,5 +1,6 @@
 """`eu-platform up` as a user runs it: a process that is started, interrupted, killed and started again."""
 
+import json
 import os
 import re
 import shutil
@@ -9,6 +10,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +19,13 @@ import httpx
 import psutil
 import pytest
 
+from core.resource import Resource
 from shell.embedded.postgres import start_postgres, stop_postgres
 from shell.embedded.redis import start_redis, stop_redis
 from tests.e2e.platform_process import PASSWORD, free_port, is_gone
 
 PROGRAM = str(Path(sys.executable).with_name("eu-platform"))
+BASH = shutil.which("bash")
 READY = "Ctrl-C stops it."
 READY_SECONDS = 60
 STOP_SECONDS = 5
@@ -257,17 +262,26 @@ def test_an_address_of_another_machine_is_told_in_a_sentence(tmp_path: Path) -> 
 # --- how it ends -----------------------------------------------------------------------------------
 
 
-def test_ctrl_c_ends_everything_and_the_next_start_finds_the_data_and_survives_being_killed(
-    tmp_path: Path,
-) -> None:
+def test_ctrl_c_ends_everything_even_a_worker_that_hangs(tmp_path: Path) -> None:
+    with up(tmp_path, port=free_port()) as run:
+        worker = run.ready().program("jobs.worker")
+        assert worker is not None
+        worker.suspend()
+        run.press_ctrl_c(times=3)
+        assert run.ended() == 0
+        assert run.out.endswith("Stopping …\nStopped.\n")
+        assert run.err == ""
+
+
+def test_what_was_stored_outlives_ctrl_c_and_even_being_killed(tmp_path: Path) -> None:
     port = free_port()
-    with up(tmp_path, port=port) as first:
+    with up(tmp_path, port=port, command=as_in_the_readme()) as first:
         first.ready()
         register(port)
-        first.press_ctrl_c(times=3)
-        assert first.ended() == 0
+        first.press_ctrl_c()
+        first.ended()
         assert first.out.endswith("Stopping …\nStopped.\n")
-        assert first.err == ""
+        assert first.err in {"", "error: interrupted by SIGINT\n"}  # that is what just says
     with up(tmp_path, port=port) as second:
         second.ready()
         log_in(port)
@@ -304,17 +318,6 @@ def test_an_interrupted_start_leaves_no_process_behind_and_the_next_one_succeeds
         complete.ready()
 
 
-@pytest.mark.skipif(shutil.which("uv") is None, reason="uv is not on the PATH")
-def test_ctrl_c_reaches_up_through_uv_and_just_and_ends_everything(tmp_path: Path) -> None:
-    command = ["uv", "run", "--no-sync", "just", "up"]
-    with up(tmp_path, port=free_port(), command=command) as run:
-        run.ready()
-        run.press_ctrl_c()
-        run.ended()
-        assert run.out.endswith("Stopping …\nStopped.\n")
-        assert run.err in {"", "error: interrupted by SIGINT\n"}  # that is what just says
-
-
 def test_up_runs_on_servers_of_ones_own_and_leaves_them_running(tmp_path: Path) -> None:
     port = free_port()
     postgres, redis = start_postgres(tmp_path / "own"), start_redis(tmp_path / "own")
@@ -333,7 +336,28 @@ def test_up_runs_on_servers_of_ones_own_and_leaves_them_running(tmp_path: Path) 
         stop_postgres(postgres)
 
 
+@pytest.mark.skipif(BASH is None or shutil.which("curl") is None, reason="bash or curl is missing")
+def test_the_commands_that_up_prints_log_in_and_show_what_the_month_costs(tmp_path: Path) -> None:
+    with up(tmp_path, port=free_port(), options=["--demo"]) as run:
+        run.ready()
+        run.until(lambda: "Authorization: Bearer" in run.out)
+        commands = run.out[run.out.index("TOKEN=") :]
+        shown = subprocess.run([str(BASH), "-euc", commands], capture_output=True, text=True, check=True)
+        costs = json.loads(shown.stdout)
+        assert costs["total"]["currency"] == "EUR"
+        assert Decimal(costs["total"]["amount"]) > 0 or datetime.now(UTC).day == 1
+        assert {item["resource"] for item in costs["resources"]} <= set(Resource)
+        demo = re.search(r"Demo tenant +(\S+), (\S+), password (\S+)", run.out)
+        assert demo is not None
+        assert not any(demo[3] in file.read_text() for file in (tmp_path / "data" / "logs").iterdir())
+
+
 # --- what a user does ------------------------------------------------------------------------------
+
+
+def as_in_the_readme() -> list[str]:
+    """The command of the README, where uv is installed: each of its parts gets a signal, and passes it on."""
+    return ["uv", "run", "--no-sync", "just", "up"] if shutil.which("uv") else [PROGRAM, "up"]
 
 
 def register(port: int) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from uuid import uuid4
 
 import pytest
+from asyncpg.exceptions import InsufficientPrivilegeError
 
 from core.errors import NotFound
 from core.identity import Account
@@ -134,3 +135,11 @@ async def test_a_tenant_cannot_be_completed_before_it_has_begun(installation: In
     tenant = await register(installation)
     await provisioning.complete(installation.owner_pool, tenant)
     assert (await current(installation, tenant)).state is TenantState.PENDING
+
+
+async def test_a_tenant_cannot_touch_the_record_of_its_migrations(
+    installation: Installation, tenant: Tenant
+) -> None:
+    with pytest.raises(InsufficientPrivilegeError):
+        async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
+            await session.connection.execute("DELETE FROM schema_migrations")

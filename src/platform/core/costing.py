@@ -86,20 +86,25 @@ def total_so_far(
 
 
 def projection(
-    daily_amounts: Iterable[tuple[date, Decimal]], *, month: Month, today: date, currency: str
+    daily_amounts: Iterable[tuple[date, Decimal]],
+    *,
+    month: Month,
+    today: date,
+    currency: str,
+    since: date = date.min,
 ) -> Projection:
-    """Project the month to its end.
+    """Project the month to its end, for a tenant that has been here since some day.
 
-    The average of the complete days of this month stands for each day to come, and for today as long as today
+    The average of its complete days in this month stands for each day to come, and for today as long as today
     has cost less. Before the first complete day, what today has cost so far is all that is known.
     """
     amounts = list(daily_amounts)
     so_far = total(amount for _, amount in amounts)
     spent = total(amount for day, amount in amounts if day < today)
-    complete_days = min(max((today - month.first_day).days, 0), month.days)
+    complete_days = min(max((today - max(since, month.first_day)).days, 0), month.days)
     average = EXACT.divide(spent, Decimal(complete_days)) if complete_days else Decimal(0)
     of_today = max(average, EXACT.subtract(so_far, spent))
-    days_to_come = month.days - complete_days - 1
+    days_to_come = (month.last_day - today).days
     projected = so_far
     if days_to_come >= 0:
         projected = total([spent, of_today, EXACT.multiply(average, Decimal(days_to_come))])

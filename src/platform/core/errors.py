@@ -218,6 +218,12 @@ class SettingInvalid(PlatformError):
     fields = ("name", "reason")
 
 
+class WorkerLost(PlatformError):
+    """The worker was lost in each of {attempts} attempts."""
+
+    fields = ("attempts",)
+
+
 class MigrationChanged(PlatformError):
     """The migration {name} was changed after it ran in {schema}; add a new migration instead."""
 

@@ -71,14 +71,14 @@ class Organisation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     time_zone: TimeZone | None = None
 
 
-def require_valid(organisation: Organisation) -> None:
-    """Refuse what the types cannot: raises InvalidInput with every field that is wrong."""
+def require_valid(organisation: Organisation, *, place: str = "") -> None:
+    """Refuse what the types cannot: raises InvalidInput with every field that is wrong, below a place."""
     found = [
         ("slug", "is reserved" if organisation.slug in RESERVED_SLUGS else None),
         *billing_objections(organisation.country, organisation.vat_id),
         ("time_zone", _time_zone_objection(organisation.time_zone)),
     ]
-    refuse([(field, detail) for field, detail in found if detail is not None])
+    refuse([(place + field, detail) for field, detail in found if detail is not None])
 
 
 def billing_objections(country: str, vat_id: str | None) -> list[tuple[str, str | None]]:

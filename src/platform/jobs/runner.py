@@ -8,7 +8,8 @@ from uuid import UUID
 import structlog
 from structlog.contextvars import bound_contextvars
 
-from core.job import Job, JobKind
+from core.errors import WorkerLost
+from core.job import MAX_ATTEMPTS, Job, JobKind
 from jobs import closing, invoicing, password_reset, provisioning
 from jobs.context import WorkerContext
 from jobs.progress import Progress
@@ -33,6 +34,10 @@ async def run_job(context: WorkerContext, job_id: UUID) -> None:
     async with platform_session(context.pool) as session:
         job = await table.take(session, job_id, worker=context.worker, lease=context.lease)
     if job is None:
+        return
+    if job.attempts > MAX_ATTEMPTS:  # it has taken its workers with it again and again
+        async with platform_session(context.pool) as session:
+            await table.fail(session, job, WorkerLost(attempts=job.attempts - 1), worker=context.worker)
         return
     tenant = None if job.tenant_id is None else str(job.tenant_id)
     with bound_contextvars(job_id=str(job.id), kind=job.kind, tenant_id=tenant, request_id=job.request_id):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sys
 from contextlib import suppress
 
 import structlog
@@ -73,7 +74,11 @@ def main() -> None:
     """Entry point of `python -m jobs.scheduler`."""
     settings = load_settings(os.environ)
     configure_logs(service="scheduler", level=settings.log_level)
-    asyncio.run(schedule(settings))
+    try:
+        asyncio.run(schedule(settings))
+    except Exception:
+        log.exception("scheduler.failed")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,10 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from contextlib import suppress
 
+import psutil
 import structlog
 import uvloop
 from taskiq.acks import AcknowledgeType
@@ -55,16 +57,33 @@ async def work(settings: Settings) -> None:
 
 
 async def _listen(context: WorkerContext, redis_url: Secret) -> None:
+    # Before any job is taken here: the name may be that of a dead worker, whose leases end.
+    with suppress(*UNAVAILABLE):  # the scheduler asks for the next sweep
+        await _end_leases_of_the_dead(context)
+        await sweep_jobs(context)
     broker = worker_broker(redis_url, context)
     receiver = asyncio.create_task(
         run_receiver_task(broker, max_async_tasks=AT_ONCE, ack_time=AcknowledgeType.WHEN_EXECUTED)
     )
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, receiver.cancel)
-    with suppress(*UNAVAILABLE):  # the scheduler asks for the next sweep
-        await sweep_jobs(context)
     with suppress(asyncio.CancelledError):
         await receiver
+
+
+async def _end_leases_of_the_dead(context: WorkerContext) -> None:
+    """Take over at once from workers of this machine that were killed, rather than wait for their leases."""
+    async with platform_session(context.pool) as session:
+        holders = await table.lease_holders(session)
+        dead = [holder for holder in holders if _is_dead_here(holder, context.worker)]
+        await table.end_leases(session, dead)
+
+
+def _is_dead_here(holder: str, worker: str) -> bool:
+    """Whether a holder ran on this machine and runs no more; one of our own name came before us."""
+    host, _, process = holder.rpartition(":")
+    here = host == worker.rpartition(":")[0]
+    return here and (holder == worker or not psutil.pid_exists(int(process)))
 
 
 async def _end_jobs() -> None:
@@ -98,7 +117,11 @@ def main() -> None:
     """Entry point of `python -m jobs.worker`."""
     settings = load_settings(os.environ)
     configure_logs(service="worker", level=settings.log_level)
-    uvloop.run(work(settings))
+    try:
+        uvloop.run(work(settings))
+    except Exception:
+        log.exception("worker.failed")
+        sys.exit(1)
 
 
 if __name__ == "__main__":

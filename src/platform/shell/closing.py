@@ -45,6 +45,7 @@ async def close_days(
     Raises PriceMissing where a resource has no price on a day.
     """
     today = local_day(now, session.tenant.time_zone)
+    await session.connection.execute(SQL["lock_closing"], session.tenant.schema)
     batches = await _open_batches(session)
     await _aggregate(session, card, batches.days, now, progress)
     await session.connection.execute(SQL["forget_batches"], batches.ids, days_to_judge(batches.days, today))

@@ -8,7 +8,7 @@ import msgspec
 
 from core.costing import CostRecord, CurrentCosts, Projection, ResourceCost, projection, total_so_far
 from core.money import Money
-from core.period import Month
+from core.period import Month, local_day
 from core.resource import UNITS, Resource
 from shell.queries import SQL
 from shell.session import TenantSession
@@ -45,7 +45,10 @@ async def projected(session: TenantSession, month: Month, today: date) -> Projec
     """What a month will have cost at its end."""
     rows = await session.connection.fetch(SQL["daily_amounts"], month.first_day, month.last_day)
     amounts = [(row["day"], row["amount"]) for row in rows]
-    return projection(amounts, month=month, today=today, currency=session.tenant.currency)
+    tenant = session.tenant
+    founded = local_day(tenant.created_at, tenant.time_zone)
+    since = min([founded, *(day for day, _ in amounts)])
+    return projection(amounts, month=month, today=today, currency=tenant.currency, since=since)
 
 
 def _cost_record(row: dict[str, Any]) -> CostRecord:

@@ -55,7 +55,8 @@ async def draft_month(session: TenantSession, month: Month, seller: Party, now: 
 
     None where nothing is unbilled, or where the month's invoice was issued before.
     """
-    kept = await session.connection.fetchrow(SQL["lock_month_invoice"], str(month))
+    await session.connection.execute(SQL["lock_costs"])
+    kept = await session.connection.fetchrow(SQL["month_invoice"], str(month))
     if kept is not None and kept["state"] != InvoiceState.DRAFT:
         return None
     if kept is not None:
@@ -71,7 +72,6 @@ async def issue_month(session: TenantSession, month: Month, seller: Party, now: 
     It bills what is unbilled at this moment. Lines, number and bill are one transaction, so no number is
     ever skipped, no cost billed twice, and no second invoice made.
     """
-    await session.connection.execute(SQL["lock_costs"])
     invoice_id = await draft_month(session, month, seller, now)
     if invoice_id is None:
         return None

@@ -89,6 +89,17 @@ async def give_back(session: Session, *, worker: str) -> list[UUID]:
     return [row["id"] for row in await session.connection.fetch(SQL["give_back_jobs"], worker)]
 
 
+async def lease_holders(session: Session) -> list[str]:
+    """The workers that hold leases."""
+    rows = await session.connection.fetch(SQL["lease_holders"])
+    return [row["leased_by"] for row in rows]
+
+
+async def end_leases(session: Session, workers: list[str]) -> None:
+    """Let the leases of workers that are gone run out now; their attempts count."""
+    await session.connection.execute(SQL["end_leases"], workers, datetime.now(UTC))
+
+
 async def forget_finished(session: Session, *, before: datetime) -> None:
     """Delete jobs that ended before an instant."""
     await session.connection.execute(SQL["forget_finished_jobs"], before)

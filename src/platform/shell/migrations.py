@@ -19,14 +19,17 @@ from shell.session import Session, owner_session
 
 PARALLEL = 4
 
-LEDGER = """
-CREATE TABLE IF NOT EXISTS schema_migrations (
-    version    integer PRIMARY KEY,
-    name       text NOT NULL,
-    checksum   text NOT NULL,
-    applied_at timestamptz NOT NULL
-)
-"""
+
+def ledger(schema: str) -> str:
+    """The statement that makes a schema's record of its migrations."""
+    return f"""
+        CREATE TABLE IF NOT EXISTS {schema}.schema_migrations (
+            version    integer PRIMARY KEY,
+            name       text NOT NULL,
+            checksum   text NOT NULL,
+            applied_at timestamptz NOT NULL
+        )
+    """
 
 
 class Migration(msgspec.Struct, frozen=True):
@@ -101,7 +104,7 @@ async def migrate_schema(owner_pool: Pool, schema: str, migrations: tuple[Migrat
     """Run what one schema lacks, in one transaction; raises MigrationChanged for an edited old file."""
     async with owner_session(owner_pool, schema=schema) as session:
         await session.connection.execute(SQL["lock_schema"], schema)
-        await session.connection.execute(LEDGER)
+        await session.connection.execute(ledger(schema))
         applied = await _applied(session)
         for migration in migrations:
             _require_unchanged(migration, applied, schema)

@@ -1,6 +1,5 @@
 """The platform's processes: API, worker and scheduler, started, watched and stopped together."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -13,6 +12,7 @@ from pathlib import Path
 import msgspec
 
 from core.errors import PlatformError
+from shell.embedded.launch import dies_with_us, under
 from shell.metrics import FOLDER_VARIABLE
 from shell.settings import PREFIX, Secret, Settings
 
@@ -21,7 +21,6 @@ RESTARTS = 5
 RESTARTS_WITHIN_SECONDS = 60.0
 RESTART_SECONDS = 1.0
 LOG_LINES = 8
-PR_SET_PDEATHSIG = 1
 
 
 class ProcessDidNotStay(PlatformError):
@@ -122,13 +121,12 @@ class Supervisor:
         log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with log.open("ab") as output:
             self._running[program.name] = subprocess.Popen(
-                _command(program),
+                under(dies_with_us("TERM"), _command(program)),
                 env=environment(program, self._settings),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C reaches the supervisor alone, which stops the others
-                preexec_fn=_die_with_parent if sys.platform == "linux" else None,  # noqa: PLW1509 -- one thread
             )
 
 
@@ -151,11 +149,6 @@ def _kill_group(process: subprocess.Popen[bytes]) -> None:
     """Kill what is left of a process: the API's workers outlive it when it is killed."""
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-
-
-def _die_with_parent() -> None:
-    """Ask the kernel to stop this process when the supervisor dies, even by SIGKILL."""
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _text(value: object) -> str:

@@ -8,7 +8,7 @@ from core.errors import NotFound
 from core.tenant import Tenant, TenantEvent, TenantState, next_state
 from shell.audit import append_platform_entry
 from shell.database import Pool
-from shell.migrations import TENANT, migrate_schema
+from shell.migrations import TENANT, ledger, migrate_schema
 from shell.queries import SQL
 from shell.session import Session, owner_session, tenant_of
 
@@ -30,6 +30,8 @@ async def create_schema(owner_pool: Pool, tenant: Tenant) -> None:
     async with owner_session(owner_pool) as session:
         await session.connection.execute(SQL["lock_schema"], tenant.schema)
         await session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {tenant.schema}")
+        # Made before the default rights: a tenant must not touch the record of its migrations.
+        await session.connection.execute(ledger(tenant.schema))
         await session.connection.execute(f"GRANT USAGE ON SCHEMA {tenant.schema} TO {tenant.schema}")
         await session.connection.execute(
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA {tenant.schema} "

@@ -1,5 +1,6 @@
 """Settings: one frozen value, read from the environment once at the start and passed down."""
 
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -154,10 +155,22 @@ def _require_valid(settings: Settings) -> None:
         "key_requests_per_second",
         "key_burst",
         "job_lease_seconds",
+        "job_sweep_seconds",
+        "close_days_seconds",
+        "invoice_scan_seconds",
+        "statement_timeout_seconds",
+        "job_statement_timeout_seconds",
+        "access_token_seconds",
+        "refresh_token_days",
+        "argon2_memory_kib",
+        "argon2_time",
+        "argon2_parallelism",
     )
     for field in positive:
         if getattr(settings, field) < 1:
             raise SettingInvalid(name=PREFIX + field.upper(), reason="must be at least 1")
+    if settings.log_level not in logging.getLevelNamesMapping():
+        raise SettingInvalid(name=PREFIX + "LOG_LEVEL", reason="must be DEBUG, INFO, WARNING or ERROR")
     if settings.smtp_url is not None and not settings.smtp_url.value.startswith(("smtp://", "smtps://")):
         raise SettingInvalid(name=PREFIX + "SMTP_URL", reason="must begin with smtp:// or smtps://")
     _require_valid_edge(settings)

@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
+import structlog
 from litestar import Litestar, Router
 from litestar.di import Provide
 from litestar.types import ASGIApp
@@ -47,6 +48,8 @@ from web.usage import usage_router
 from web.users import users_router
 
 MAX_BODY_BYTES = 64 * 1024
+
+log = structlog.get_logger()
 
 
 def application(settings: Settings) -> Litestar:
@@ -108,37 +111,46 @@ def _services(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextMa
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         """Open what handlers need, and close it when the process is told to stop."""
-        if settings.database_url is None or settings.redis_url is None:
-            raise SettingInvalid(name="PLATFORM_DATABASE_URL or PLATFORM_REDIS_URL", reason="is not set")
-        ring = KeyRing(settings)
-        pool = await open_pool(
-            settings.database_url.value,
-            size=settings.pool_size,
-            name="platform api",
-            statement_timeout_seconds=settings.statement_timeout_seconds,
-        )
-        broker, passwords = announcer(settings.redis_url), Passwords(settings)
-        tokens, redis = AccessTokens(ring, settings), QuickRedis(settings.redis_url)
-        app.state["services"] = Services(
-            settings=settings,
-            pool=pool,
-            announcer=broker,
-            ring=ring,
-            tokens=tokens,
-            passwords=passwords,
-            standings=Standings(pool),
-            api_keys=ApiKeys(pool, secret_key(settings)),
-            password_resets=PasswordResets(secret_key(settings)),
-            second_factors=SecondFactors(secret_key(settings), settings.token_issuer),
-            throttle=Throttle(redis, settings),
-            attempts=Attempts(redis, settings, secret_key(settings)),
-        )
+        try:
+            services = await _opened(settings)
+        except Exception:
+            log.exception("api.not_started")  # the server that runs us says nothing of it
+            raise
+        app.state["services"] = services
         try:
             yield
         finally:
-            passwords.close()
-            await redis.close()
-            await broker.shutdown()
-            await pool.close()
+            services.passwords.close()
+            await services.redis.close()
+            await services.announcer.shutdown()
+            await services.pool.close()
 
     return lifespan
+
+
+async def _opened(settings: Settings) -> Services:
+    if settings.database_url is None or settings.redis_url is None:
+        raise SettingInvalid(name="PLATFORM_DATABASE_URL or PLATFORM_REDIS_URL", reason="is not set")
+    ring = KeyRing(settings)
+    pool = await open_pool(
+        settings.database_url.value,
+        size=settings.pool_size,
+        name="platform api",
+        statement_timeout_seconds=settings.statement_timeout_seconds,
+    )
+    redis, secret = QuickRedis(settings.redis_url), secret_key(settings)
+    return Services(
+        settings=settings,
+        pool=pool,
+        redis=redis,
+        announcer=announcer(settings.redis_url),
+        ring=ring,
+        tokens=AccessTokens(ring, settings),
+        passwords=Passwords(settings),
+        standings=Standings(pool),
+        api_keys=ApiKeys(pool, secret),
+        password_resets=PasswordResets(secret),
+        second_factors=SecondFactors(secret, settings.token_issuer),
+        throttle=Throttle(redis, settings),
+        attempts=Attempts(redis, settings, secret),
+    )

@@ -92,6 +92,9 @@ HTTP_KINDS: dict[int, Kind] = {
 }
 
 HTTP_UNAUTHORIZED = 401
+BODY = "data"
+"""What the framework calls a handler's body."""
+
 INTERNAL = Kind(500, "internal-error", "Internal error")
 UNAVAILABLE_KIND = Kind(503, "unavailable", "Temporarily unavailable")
 
@@ -108,7 +111,8 @@ def on_platform_error(request: Request[Any, Any, Any], error: errors.PlatformErr
 def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
     """Answer an error that the framework raised."""
     if isinstance(error, ValidationException):
-        return _response(request, HTTP_KINDS[422], "The request is not valid; see errors.", _fields(error))
+        found = _fields(request, error)
+        return _response(request, HTTP_KINDS[422], "The request is not valid; see errors.", found)
     if error.status_code >= INTERNAL.status:
         return on_bug(request, error)
     kind = HTTP_KINDS.get(error.status_code)
@@ -154,13 +158,19 @@ def _headers(kind: Kind, data: Mapping[str, Any]) -> dict[str, str]:
     return waiting | (rate_limit_fields(data["verdicts"]) if "verdicts" in data else {})
 
 
-def _fields(error: ValidationException) -> list[FieldError]:
+def _fields(request: Request[Any, Any, Any], error: ValidationException) -> list[FieldError]:
     extra = error.extra if isinstance(error.extra, list) else []
-    return [
-        FieldError(detail=str(item.get("message", "is not valid")), field=str(item.get("key", "$")))
-        for item in extra
-        if isinstance(item, dict)
-    ]
+    return [_field_error(request, item) for item in extra if isinstance(item, dict)]
+
+
+def _field_error(request: Request[Any, Any, Any], item: dict[str, Any]) -> FieldError:
+    """What is wrong, with the place by the name that the caller knows: the framework says the handler's."""
+    key, detail = str(item.get("key", BODY)), str(item.get("message", "is not valid"))
+    if key == BODY:
+        return FieldError("is missing" if detail == repr(BODY) else detail, "$")
+    parameter = request.route_handler.parsed_fn_signature.parameters.get(key)
+    name = getattr(parameter.kwarg_definition, "name", None) if parameter is not None else None
+    return FieldError(detail, name or key)
 
 
 EXCEPTION_HANDLERS: dict[int | type[Exception], Any] = {

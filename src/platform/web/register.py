@@ -111,7 +111,7 @@ async def register(
 async def _found(
     services: Services, data: Registration, key: str | None, actor: Actor
 ) -> Response[TenantFounded | Joined]:
-    require_valid(data.organisation)
+    require_valid(data.organisation, place="organisation.")
     owner = Account(uuid4(), normalised_email(data.email), data.full_name, Role.OWNER)
     about = (owner.email, owner.full_name, data.organisation.slug, data.organisation.name)
     founder = Founder(owner, await services.passwords.hash_new(data.password, about=about))

@@ -13,6 +13,7 @@ from shell.database import Pool
 from shell.keys import KeyRing
 from shell.password_reset import PasswordResets
 from shell.passwords import Passwords
+from shell.quick_redis import QuickRedis
 from shell.second_factor import SecondFactors
 from shell.settings import Settings
 from shell.standing import Standings
@@ -25,6 +26,7 @@ class Services(msgspec.Struct, frozen=True):
 
     settings: Settings
     pool: Pool
+    redis: QuickRedis
     announcer: AsyncBroker
     ring: KeyRing
     tokens: AccessTokens

@@ -24,6 +24,7 @@ from core.cursor import decode_cursor
 from core.errors import InvalidInput, UnsupportedMediaType
 from core.identity import Identity
 from core.permission import Permission
+from core.registration import refuse
 from core.resource import Resource
 from core.tenant import require_writable
 from core.usage import MAX_BODY_BYTES, MAX_EVENTS, Admission, Rejection, admit, window
@@ -42,7 +43,6 @@ JSON = "application/json"
 CLOUD_EVENTS = "application/cloudevents-batch+json"
 LENIENT = "handling=lenient"
 
-Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 Prefer = Annotated[
     str | None,
     HeaderParameter(
@@ -122,19 +122,26 @@ async def list_usage(
     resource: Annotated[Resource | None, QueryParameter(description="Only this resource.")] = None,
     source: Annotated[str | None, QueryParameter(max_length=200, description="Only this source.")] = None,
     start: Annotated[
-        Instant | None, QueryParameter(name="from", description="Not before this instant.")
+        datetime | None, QueryParameter(name="from", description="Not before this instant.")
     ] = None,
-    end: Annotated[Instant | None, QueryParameter(name="to", description="Before this instant.")] = None,
+    end: Annotated[datetime | None, QueryParameter(name="to", description="Before this instant.")] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[StoredEvent]:
     """Usage events, the newest first."""
+    _require_offsets({"from": start, "to": end})
     after = decode_cursor(cursor, tuple[datetime, str, str]) if cursor else None
     async with tenant_session(services.pool, tenant_id=tenant_id, readonly=True) as session:
         found = await usage.page(
             session, resource=resource, source=source, start=start, end=end, after=after, limit=limit
         )
     return page_of(found, limit, lambda event: (event.occurred_at, event.source, event.id))
+
+
+def _require_offsets(instants: dict[str, datetime | None]) -> None:
+    """Refuse times of no time zone, which mean another instant to each reader: raises InvalidInput."""
+    naive = [name for name, instant in instants.items() if instant is not None and instant.tzinfo is None]
+    refuse([(name, "must have an offset, such as Z or +01:00") for name in naive])
 
 
 async def _stored(services: Services, tenant_id: UUID, admission: Admission, foreign: Actor | None) -> int:

@@ -53,6 +53,7 @@ def demo(data: Path | None, port: int | None, series: Path | None) -> None:
         recordings = None if folder is None else open_all_series(folder, SERIES)
         with data_folder(data) as kept:
             report = _demonstration(_settings(kept, port), recordings)
+        click.echo(err=True)
         print_report(report)
 
 

@@ -5,6 +5,7 @@ import errno
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,44 +59,51 @@ class NotReady(PlatformError):
 def up(host: str | None, port: int | None, demo: bool | None, data: Path | None) -> None:
     """Run the whole platform here: embedded servers where none are named, API, worker and scheduler."""
     started = time.monotonic()
-    with said_in_a_sentence(), interrupted_once():
+    with said_in_a_sentence(), interrupted_once() as stop:
         settings = load_settings(os.environ, host=host, port=port, data=data, demo=demo)
-        with running(settings) as (complete, supervisor):
-            tenant = asyncio.run(_demo(complete)) if complete.demo else None
+        with running(settings, stop) as (complete, supervisor):
+            tenant = asyncio.run(_demo(complete)) if complete.demo and not stop.is_set() else None
             click.echo(_where_to_look(complete, tenant, time.monotonic() - started))
-            _watch(supervisor)
+            _watch(supervisor, stop)
     click.echo("Stopped.")
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[tuple[Settings, Supervisor]]:
-    """The whole platform for as long as the body runs; gives settings that name its servers."""
+def running(settings: Settings, stop: threading.Event | None = None) -> Iterator[tuple[Settings, Supervisor]]:
+    """The whole platform for as long as the body runs; gives settings that name its servers.
+
+    Setting `stop` ends the wait until it is ready.
+    """
     with lock_data_folder(settings.data):
         require_free_port(settings)
         with started_servers(settings) as located:
             complete = asyncio.run(_prepared(located))
             with supervised(complete, *PROGRAMS) as supervisor:
-                _wait_until_ready(complete, supervisor)
+                _wait_until_ready(complete, supervisor, stop or threading.Event())
                 yield complete, supervisor
 
 
 @contextmanager
-def interrupted_once() -> Iterator[None]:
+def interrupted_once() -> Iterator[threading.Event]:
     """Let the first SIGINT, SIGTERM or SIGHUP end the body in good order; from then on they change nothing.
 
     A terminal, `uv` and `just` may each pass on the same Ctrl-C, and stopping must not be cut short by it.
+    The event tells of the signal as well, since Python drops an interruption in some places (in a
+    finalizer, for one).
     """
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers, stop = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP), threading.Event()
 
     def on_signal(_number: int, _frame: object) -> None:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
+        if not stop.is_set():
+            stop.set()
+            raise KeyboardInterrupt
 
     for number in numbers:
         signal.signal(number, on_signal)
     with suppress(KeyboardInterrupt):
-        yield
+        yield stop
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def require_free_port(settings: Settings) -> None:
@@ -124,14 +132,11 @@ def _is_port_free(settings: Settings) -> bool:
     return True
 
 
-def _watch(supervisor: Supervisor) -> None:
-    try:
-        while True:
+def _watch(supervisor: Supervisor, stop: threading.Event) -> None:
+    with suppress(KeyboardInterrupt):
+        while not stop.wait(CHECK_SECONDS):
             supervisor.check()
-            time.sleep(CHECK_SECONDS)
-    except KeyboardInterrupt:
-        click.echo("Stopping …")
-        raise
+    click.echo("Stopping …")
 
 
 async def _prepared(located: Settings) -> Settings:
@@ -144,14 +149,15 @@ async def _prepared(located: Settings) -> Settings:
     return settings
 
 
-def _wait_until_ready(settings: Settings, supervisor: Supervisor) -> None:
+def _wait_until_ready(settings: Settings, supervisor: Supervisor, stop: threading.Event) -> None:
     deadline = time.monotonic() + READY_SECONDS
     client = ApiClient(base_url(settings))
     while not client.is_ready():
         supervisor.check()
         if time.monotonic() > deadline:
             raise NotReady(seconds=READY_SECONDS, log=supervisor.log_of(API))
-        time.sleep(LOOK_AGAIN_SECONDS)
+        if stop.wait(LOOK_AGAIN_SECONDS):
+            raise KeyboardInterrupt
 
 
 def base_url(settings: Settings) -> str:

@@ -19,7 +19,8 @@ from shell.settings import Secret
 
 OPERATOR: Final = "operator@demo.example"
 OPERATOR_PASSWORD: Final = "demo-operator-password"  # noqa: S105 -- the name of a file
-PATIENCE_SECONDS: Final = 30.0
+PATIENCE_SECONDS: Final = 60.0
+"""Longer than the lease of a worker that was killed while it made the tenant's schema."""
 LOOK_AGAIN_SECONDS: Final = 0.05
 UNAUTHORISED: Final = 401
 CONFLICT: Final = 409

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from core.evaluation import Evaluation, LabelledWindow, evaluate_series
-from core.period import Month, day_start, month_of
+from core.period import INSTANT, Month, day_start, month_of
 from core.resource import Resource
 from core.tenant import Tenant
 from shell.api_client import ApiClient
@@ -29,6 +29,7 @@ RECORDED: Final = (
     "Benchmark) and moved by whole days to end with {month}. Three tenants have imported them, each in a "
     "database schema of its own. What follows, each has read over HTTP with its own login."
 )
+RECORDED_HEADING: Final = "The rule for anomalies, compared with windows of time that people labelled"
 RECORDED_LABELS: Final = (
     "each series alone, at its original dates, by its sums over days of UTC, as soon as three complete days "
     "came before. A first or last day that the series covers in part does not count. The windows are hours "
@@ -40,7 +41,11 @@ GENERATED: Final = (
     "(--series names their folder). Three tenants have them, each in a database schema of its own. What "
     "follows, each has read over HTTP with its own login."
 )
-GENERATED_LABELS: Final = "each resource alone; the windows are the days on which an anomaly was planted."
+GENERATED_HEADING: Final = "The rule for anomalies, compared with the days on which one was planted"
+GENERATED_LABELS: Final = (
+    "each resource alone. The usage was made so that the rule finds what was planted: this shows that it "
+    "works, not how good it is."
+)
 
 
 class Guest(msgspec.Struct, frozen=True):
@@ -124,7 +129,7 @@ async def _recorded(
             evaluated.append(Evaluated(item.name, await asyncio.to_thread(evaluate, item)))
             progress(len(evaluated))
     origin = RECORDED.format(events=rows, month=f"{guests[0].month.first_day:%B %Y}")
-    return Report(origin, [], evaluated, RECORDED_LABELS)
+    return Report(origin, [], evaluated, RECORDED_HEADING, RECORDED_LABELS)
 
 
 def _remark(findings: Findings) -> str | None:
@@ -151,7 +156,7 @@ async def _generated(platform: Connected, url: str, guests: Sequence[Guest], ste
             evaluated += await asyncio.to_thread(_evaluated, guest.tenant, usage)
             events += len(usage.events)
             progress(number)
-    return Report(GENERATED.format(events=events), [], evaluated, GENERATED_LABELS)
+    return Report(GENERATED.format(events=events), [], evaluated, GENERATED_HEADING, GENERATED_LABELS)
 
 
 def _usage_of(tenant: Tenant, seed: int) -> GeneratedUsage:
@@ -168,7 +173,7 @@ def _evaluated(tenant: Tenant, usage: GeneratedUsage) -> list[Evaluated]:
 def _compared(time_zone: str, usage: GeneratedUsage, resource: Resource) -> Evaluation:
     events = [event for event in usage.events if event.resource is resource]
     windows = [
-        LabelledWindow(day_start(planted.day, time_zone), day_start(planted.day + DAY, time_zone))
+        LabelledWindow(day_start(planted.day, time_zone), day_start(planted.day + DAY, time_zone) - INSTANT)
         for planted in usage.planted
         if planted.resource is resource
     ]

@@ -1,5 +1,6 @@
 """What a tenant sees of its own usage: costs, anomalies and an invoice, read over HTTP."""
 
+from datetime import date
 from decimal import Decimal
 from typing import TypeVar
 from urllib.parse import urlencode
@@ -50,9 +51,13 @@ def read_findings(client: ApiClient, tenant: Tenant, month: Month) -> Findings:
         tenant=tenant,
         month=month,
         uses=[_use(resource, records) for resource in sorted({record.resource for record in records})],
-        anomalies=sorted(_all(client, f"{path}/anomalies", Anomaly), key=lambda anomaly: anomaly.day),
+        anomalies=sorted(_all(client, f"{path}/anomalies", Anomaly), key=_day_and_resource),
         invoice=_invoice(client, path, month),
     )
+
+
+def _day_and_resource(anomaly: Anomaly) -> tuple[date, Resource]:
+    return anomaly.day, anomaly.resource
 
 
 def _use(resource: Resource, records: list[CostRecord]) -> ResourceUse:

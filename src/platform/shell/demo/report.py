@@ -53,11 +53,15 @@ class Reported(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """All that is printed: where the usage came from, what each tenant sees, how good the rule is."""
+    """All that is printed: where the usage came from, what each tenant sees, and how good the rule is.
+
+    `heading` and `labels` tell what the rule is compared with.
+    """
 
     origin: str
     tenants: list[Reported]
     evaluated: list[Evaluated]
+    heading: str
     labels: str
 
 
@@ -166,12 +170,14 @@ def _quality(report: Report) -> RenderableType:
     table.add_column("precision", justify="right", width=9)
     table.add_column("recall", justify="right", width=6)
     for name, evaluation in ((item.name, item.evaluation) for item in report.evaluated):
-        rightly, wrongly = _days(evaluation.true_positives), _days(evaluation.false_positives)
-        table.add_row(name, rightly, wrongly, *_figures(evaluation.score))
+        if evaluation.score.flagged or evaluation.score.windows:
+            rightly, wrongly = _days(evaluation.true_positives), _days(evaluation.false_positives)
+            table.add_row(name, rightly, wrongly, *_figures(evaluation.score))
     flagged = (f"{score.true_positives} days", f"{score.flagged - score.true_positives} days")
     table.add_row("all", *flagged, *_figures(score), style="bold")
-    title = _heading("The rule for anomalies, compared with windows of time that people labelled")
-    return Group(title, Padding(Group(table, Text(""), _meaning(score, report.labels)), INDENT))
+    return Group(
+        _heading(report.heading), Padding(Group(table, Text(""), _meaning(score, report.labels)), INDENT)
+    )
 
 
 def _figures(score: Score) -> tuple[str, str, str]:

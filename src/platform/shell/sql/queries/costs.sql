@@ -20,6 +20,7 @@ LIMIT $6;
 
 -- name: lock_costs
 -- Until the transaction ends nobody else writes costs, new ones included: what is billed is what was read.
+-- Nor does anybody else make an invoice. (Locking its row would pass over issued ones, which none may update.)
 LOCK TABLE cost_records IN SHARE ROW EXCLUSIVE MODE;
 
 -- name: unbilled_costs

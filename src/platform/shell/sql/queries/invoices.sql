@@ -1,6 +1,3 @@
--- name: lock_month_invoice
-SELECT id, state, number FROM invoices WHERE month = $1 AND state <> 'VOID' FOR UPDATE;
-
 -- name: month_invoice
 SELECT id, state, number FROM invoices WHERE month = $1 AND state <> 'VOID';
 

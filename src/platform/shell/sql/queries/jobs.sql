@@ -51,6 +51,12 @@ RETURNING id;
 -- name: forget_finished_jobs
 DELETE FROM public.jobs WHERE finished_at < $1;
 
+-- name: lease_holders
+SELECT DISTINCT leased_by FROM public.jobs WHERE state = 'RUNNING' AND leased_by IS NOT NULL;
+
+-- name: end_leases
+UPDATE public.jobs SET leased_to = $2 WHERE leased_by = ANY ($1::text[]) AND state = 'RUNNING';
+
 -- name: due_jobs
 SELECT id
 FROM public.jobs

@@ -19,6 +19,10 @@ WITH arrived AS (
 )
 SELECT count(*) FROM inserted;
 
+-- name: lock_closing
+-- Until the transaction ends nobody else closes days of this tenant: a verdict stands on settled days.
+SELECT pg_advisory_xact_lock(hashtext('platform.closing'), hashtext($1));
+
 -- name: usage_batches
 SELECT id, quarter_hours FROM usage_batches ORDER BY id FOR UPDATE;
 
