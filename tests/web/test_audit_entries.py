@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import msgspec
 import pytest
-from pyotp import TOTP
+from pyotp.totp import TOTP
 
 from core.audit import PLATFORM_CHAIN
 from core.identity import Account

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from asyncpg.exceptions import CharacterNotInRepertoireError
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.openapi.datastructures import ResponseSpec
@@ -128,6 +129,8 @@ def on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[Proble
         log.warning("database.unavailable", error=type(error).__name__)
         detail = "The database does not answer; try again."
         return _response(request, UNAVAILABLE_KIND, detail, headers={"Retry-After": "2"})
+    if isinstance(error, CharacterNotInRepertoireError):  # U+0000, which PostgreSQL keeps in no text
+        return _response(request, KINDS[errors.InvalidInput], "A text has a character that cannot be stored.")
     log.error("request.failed", exc_info=error)
     return _response(request, INTERNAL, "Something went wrong here; the request id finds it in the log.")
 

@@ -1,0 +1,326 @@
+"""No tenant reaches another's things, no text becomes SQL, no cancelled request leaves a right behind.
+
+The requests are made from the OpenAPI document, so that a new operation is tried without anybody's doing.
+"""
+
+import asyncio
+import random
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+import httpx
+import msgspec
+import pytest
+
+from core.permission import Role
+from core.tenant import Tenant
+from shell.settings import load_settings
+from tests.events import sent, store, usage
+from tests.installation import Installation, administrator, rows
+from tests.web.client import Api, Caller, problem_of
+from web.app import application
+from web.openapi import openapi_document
+
+DOCUMENT: dict[str, Any] = openapi_document(application(load_settings({})))
+METHODS = {"get", "post", "put", "patch", "delete"}
+JSON = "application/json"
+
+INJECTIONS = [
+    "'; DROP TABLE users; --",
+    "' OR '1'='1",
+    "1); DELETE FROM usage_events; COMMIT; --",
+    "x\\'; RESET ROLE; SET search_path = public; --",
+    "$1 %s {0} \x00",
+]
+SEED = 20261123
+REQUESTS = 500
+CLEAN = ("platform_app", "platform_app", '"$user", public')
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """An operation of the document."""
+
+    name: str
+    method: str
+    path: str
+    parameters: list[dict[str, Any]]
+    body: dict[str, Any] | None
+
+    def address(self, ids: dict[str, UUID]) -> str:
+        """The path with these ids in it; one that nobody thought of is a KeyError."""
+        return re.sub(r"\{(\w+)\}", lambda found: str(ids[found[1]]), self.path)
+
+    def bodies(self) -> list[tuple[dict[str, Any], Any]]:
+        """The kinds of body that there are, each with its example; a list's with that of its item."""
+        if self.body is None:
+            return []
+        schema = resolved(self.body)
+        kinds = [resolved(kind) for kind in schema.get("oneOf", [schema]) if kind.get("type") != "null"]
+        return [(resolved(kind.get("items", kind)), example_of(kind)) for kind in kinds]
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema, or the one that it refers to."""
+    if "$ref" not in schema:
+        return schema
+    found: dict[str, Any] = DOCUMENT["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    return found
+
+
+def example_of(schema: dict[str, Any]) -> Any:
+    """A body of this kind, from the document's examples."""
+    if "items" in schema:
+        return [resolved(schema["items"])["examples"][0]]
+    return schema["examples"][0]
+
+
+def operations() -> list[Operation]:
+    """All operations of the document."""
+    return [
+        Operation(
+            operation["operationId"],
+            method.upper(),
+            path,
+            operation.get("parameters", []),
+            operation.get("requestBody", {}).get("content", {}).get(JSON, {}).get("schema"),
+        )
+        for path, item in DOCUMENT["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    ]
+
+
+def kinds_of(schema: dict[str, Any]) -> set[str]:
+    """Which types of value a schema admits."""
+    found = resolved(schema)
+    named = found.get("type", [])
+    own = {named} if isinstance(named, str) else set(named)
+    return own.union(*(kinds_of(kind) for kind in found.get("oneOf", [])))
+
+
+def injected(schema: dict[str, Any], example: Any, text: str) -> Iterator[Any]:
+    """The example with a text in the place of each string, one at a time."""
+    if isinstance(example, list):
+        yield from ([body] for body in injected(schema, example[0], text))
+        return
+    for name, declared in schema["properties"].items():
+        kinds = kinds_of(declared)
+        if "string" in kinds:
+            yield example | {name: text}
+        if "array" in kinds:
+            yield example | {name: [text]}
+        if "object" in kinds and "properties" in resolved(declared):
+            inner = resolved(declared)
+            yield from (example | {name: body} for body in injected(inner, example.get(name, {}), text))
+        if "object" in kinds and "properties" not in resolved(declared):
+            yield example | {name: {text: text}}
+
+
+OPERATIONS = operations()
+OF_TENANTS = [pytest.param(each, id=each.name) for each in OPERATIONS if "{tenant_id}" in each.path]
+WITH_IDS = [
+    pytest.param(each, id=each.name)
+    for each in OPERATIONS
+    if set(re.findall(r"\{(\w+)\}", each.path)) - {"tenant_id"}
+]
+WITH_TEXTS = [pytest.param(each, id=each.name) for each in OPERATIONS if each.parameters or each.body]
+
+
+async def furnished(api: Api, tenant: Tenant) -> dict[str, UUID]:
+    """A tenant with one thing of each kind that a path can name; gives their ids."""
+    owner = await api.as_(Role.OWNER, tenant)
+    invitation = await owner.post("./invitations", json={"email": "new@example.com", "role": "VIEWER"})
+    key = await owner.post("./api-keys", json={"name": "meter", "scopes": ["usage:write"]})
+    await store(api.installation, tenant, usage("theirs"))
+    anomaly, invoice, job = uuid4(), uuid4(), uuid4()
+    schema = tenant.schema
+    async with administrator(api.installation.admin_url) as admin:
+        await admin.execute(
+            f"""INSERT INTO {schema}.anomalies
+            (id, day, resource, observed, expected, expected_low, expected_high, z_score, severity,
+            detected_at)
+            VALUES ($1, '2026-11-01', 'cpu', 9, 1, 1, 1, 9, 'high', now())""",
+            anomaly,
+        )
+        await admin.execute(
+            f"""INSERT INTO {schema}.invoices (id, month, state, currency, seller, buyer, net, vat_rule,
+            vat_rate, vat, total, note, created_at)
+            VALUES ($1, '2026-10', 'DRAFT', 'EUR', '{{}}', '{{}}', 1, 'domestic', 0, 0, 1, '', now())""",
+            invoice,
+        )
+        await admin.execute(
+            """INSERT INTO public.jobs
+            (id, kind, tenant_id, dedupe_key, state, not_before, created_at, finished_at)
+            VALUES ($1, 'close_days', $2, $3, 'DONE', now(), now(), now())""",
+            job,
+            tenant.id,
+            str(job),
+        )
+    return {
+        "tenant_id": tenant.id,
+        "user_id": owner.account.id,
+        "session_id": owner.account.id,
+        "invitation_id": UUID(invitation.json()["id"]),
+        "api_key_id": UUID(key.json()["id"]),
+        "anomaly_id": anomaly,
+        "invoice_id": invoice,
+        "job_id": job,
+    }
+
+
+async def contents(installation: Installation, *tenants: Tenant) -> dict[str, tuple[int, str | None]]:
+    """How many rows there are of tenants, and a digest of them, by table."""
+    found: dict[str, tuple[int, str | None]] = {}
+    digest = "SELECT count(*), md5(string_agg(each::text, '|' ORDER BY each::text)) FROM {} AS each"
+    async with administrator(installation.admin_url) as admin:
+        for tenant in tenants:
+            names = await admin.fetch("SELECT tablename FROM pg_tables WHERE schemaname = $1", tenant.schema)
+            tables = {f"{tenant.schema}.{row['tablename']}": "" for row in names}
+            tables |= {
+                f"public.{name}": f" WHERE tenant_id = '{tenant.id}'"
+                for name in ("api_keys", "jobs", "prices")
+            }
+            tables |= {"public.tenants": f" WHERE id = '{tenant.id}'"}
+            for table, condition in tables.items():
+                row = await admin.fetchrow(digest.format(table) + condition)
+                assert row is not None
+                found[f"{tenant.slug} {table}"] = (row[0], row[1])
+    return found
+
+
+async def tables_of(installation: Installation) -> set[str]:
+    """The tables that the platform has in its own schema."""
+    found = await rows(installation, "SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    return {str(row["tablename"]) for row in found}
+
+
+async def tried(caller: Caller, operation: Operation, ids: dict[str, UUID]) -> httpx.Response:
+    """The answer to a request that is good but for its ids."""
+    [(_, body), *_] = operation.bodies() or [(None, None)]
+    confirmed = {"confirm": "acme"} if operation.name == "deleteTenant" else {}
+    return await sent_by(caller, operation, operation.address(ids), json=body, params=confirmed)
+
+
+async def sent_by(caller: Caller, operation: Operation, path: str, **request: Any) -> httpx.Response:
+    """The answer to a request with the caller's token."""
+    headers = {"Authorization": f"Bearer {caller.token}"} | request.pop("headers", {})
+    return await caller.http.request(operation.method, path, headers=headers, **request)
+
+
+@pytest.mark.parametrize("operation", OF_TENANTS)
+async def test_another_tenants_path_is_not_found_changes_nothing_and_is_audited(
+    api: Api, tenant: Tenant, other_tenant: Tenant, operation: Operation
+) -> None:
+    theirs = await furnished(api, other_tenant)
+    stranger = await api.as_(Role.OWNER, tenant)
+    before = await contents(api.installation, tenant, other_tenant)
+    problem_of(await tried(stranger, operation, theirs), 404, "not-found")
+    assert await contents(api.installation, tenant, other_tenant) == before
+    query = "SELECT outcome, address, subject FROM public.audit_log WHERE actor_id = $1"
+    [entry] = await rows(api.installation, query, stranger.account.id)
+    assert entry == {"outcome": "denied", "address": "127.0.0.1", "subject": f"tenant:{other_tenant.id}"}
+
+
+@pytest.mark.parametrize("operation", WITH_IDS)
+async def test_another_tenants_things_are_not_found_in_the_own_one_and_stay_as_they_are(
+    api: Api, tenant: Tenant, other_tenant: Tenant, operation: Operation
+) -> None:
+    theirs, mine = await furnished(api, other_tenant), await furnished(api, tenant)
+    owner = await api.as_(Role.OWNER, tenant)
+    before = await contents(api.installation, tenant, other_tenant)
+    answer = await tried(owner, operation, theirs | {"tenant_id": tenant.id})
+    problem_of(answer, 404, "not-found")
+    assert await contents(api.installation, tenant, other_tenant) == before
+    # The request was a good one: with one's own things it finds them.
+    assert (await tried(owner, operation, mine | {"session_id": owner.account.id})).status_code != 404
+
+
+@pytest.mark.parametrize("operation", WITH_TEXTS)
+async def test_no_text_becomes_sql(
+    api: Api, tenant: Tenant, other_tenant: Tenant, operation: Operation
+) -> None:
+    theirs, mine = await furnished(api, other_tenant), await furnished(api, tenant)
+    tables, before = await tables_of(api.installation), await contents(api.installation, other_tenant)
+    own = await contents(api.installation, tenant)
+    callers = [await api.as_(Role.OWNER, tenant), await api.operator()]
+    path = operation.address(mine)
+    answers = [
+        await sent_by(caller, operation, **request)
+        for text in INJECTIONS
+        for request in requests_with(operation, path, text)
+        for caller in callers
+    ]
+    assert answers
+    assert [answer.text for answer in answers if answer.status_code >= 500] == []
+    assert await tables_of(api.installation) == tables
+    assert await contents(api.installation, other_tenant) == before
+    assert (await contents(api.installation, tenant)).keys() == own.keys()
+    assert theirs.keys() == mine.keys()
+
+
+def requests_with(operation: Operation, path: str, text: str) -> Iterator[dict[str, Any]]:
+    """Requests with a text in the place of each string of path, query, headers and body, one at a time."""
+    examples = operation.bodies()
+    good = examples[0][1] if examples else None
+    for parameter in operation.parameters:
+        name, place = parameter["name"], parameter["in"]
+        if place == "path":
+            hole = f"{{{name}}}"
+            broken = re.sub(r"\{\w+\}", str(uuid4()), operation.path.replace(hole, quote(text, safe="")))
+            yield {"path": broken, "json": good}
+        if place == "query":
+            yield {"path": path, "params": {name: text}, "json": good}
+        if place == "header" and "\x00" not in text:
+            yield {"path": path, "headers": {name: text}, "json": good}
+    for schema, example in examples:
+        yield from ({"path": path, "json": body} for body in injected(schema, example, text))
+
+
+async def test_requests_that_are_cancelled_anywhere_leave_every_connection_as_it_was(
+    api: Api, tenant: Tenant, other_tenant: Tenant
+) -> None:
+    chance = random.Random(SEED)
+    callers = [await api.as_(Role.MEMBER, tenant), await api.as_(Role.MEMBER, other_tenant)]
+    ended: list[object] = []
+    for first in range(0, REQUESTS, 20):
+        requests = [_request(chance.choice(callers), number) for number in range(first, first + 20)]
+        ended += await asyncio.gather(*(_cut_off(request, chance.uniform(0, 0.12)) for request in requests))
+    assert len(ended) == REQUESTS
+    assert REQUESTS / 10 < ended.count(None) < REQUESTS, "some were cut off, and some were not"
+    pool = api.services.pool
+    held = [await pool.acquire() for _ in range(pool.get_max_size())]
+    try:
+        for connection in held:
+            assert not connection.is_in_transaction()
+            query = "SELECT session_user, current_user, current_setting('search_path')"
+            assert tuple(await connection.fetchrow(query) or ()) == CLEAN
+    finally:
+        for connection in held:
+            await pool.release(connection)
+    for caller in callers:
+        seen = (await caller.get("./usage", params={"limit": 1000})).json()["items"]
+        assert {event["source"] for event in seen} <= {str(caller.account.id)}
+
+
+async def _request(caller: Caller, number: int) -> int:
+    """A request that reads, or one that writes in its transaction."""
+    if number % 2:
+        return (await caller.get("./costs/current")).status_code
+    event = sent(f"event-{number}", source=str(caller.account.id))
+    return (await caller.post("./usage", json=[event])).status_code
+
+
+async def _cut_off(request: Any, seconds: float) -> int | None:
+    """How a request ended; None where it was cancelled before."""
+    task = asyncio.ensure_future(request)
+    done, _ = await asyncio.wait([task], timeout=seconds)
+    if done:
+        return int(task.result())
+    task.cancel()
+    try:
+        return int(await task)
+    except asyncio.CancelledError:
+        return None
