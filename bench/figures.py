@@ -68,7 +68,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
             ("ratio ≥ {:g}", self.ratio_at_least),
             ("ratio ≤ {:g}", self.ratio_at_most),
             ("≥ {:,.0f}", self.value_at_least),
-            ("≤ {:,.0f}", self.value_at_most),
+            ("≤ {:,g}", self.value_at_most),
         )
         return ", ".join(words.format(limit) for words, limit in limits if limit is not None)
 

@@ -14,6 +14,7 @@ from rich.console import Console
 from bench.close import close
 from bench.figures import Figure, Machine, machine, show
 from bench.ingest import ingest
+from bench.login import login
 from bench.read import read
 from bench.stage import postgres_version, stage
 from bench.start import start
@@ -26,6 +27,7 @@ WIDTH = 120
 BENCHMARKS: dict[str, Callable[..., Awaitable[list[Figure]]]] = {
     "ingest": ingest,
     "read": read,
+    "login": login,
     "close": close,
     "tenants": tenants,
     "start": start,

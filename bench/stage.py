@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import asyncpg
 import msgspec
@@ -15,15 +14,16 @@ import msgspec
 from core.identity import Account
 from core.permission import Role
 from core.tenant import Tenant, TenantState
-from shell import provisioning, tenants
+from shell import accounts, provisioning, tenants
 from shell.api_client import ApiClient
 from shell.commands.connect import Connected, pools
 from shell.database import Connection, Pool
 from shell.keys import KeyRing, ensure_key
 from shell.migrations import migrate_public
 from shell.processes import API, supervised
+from shell.queries import SQL
 from shell.servers import held_servers, prepare_roles
-from shell.session import platform_session
+from shell.session import platform_session, tenant_session
 from shell.settings import Secret, Settings, load_settings
 from shell.tenants import NewTenant
 from shell.tokens import AccessTokens
@@ -46,8 +46,8 @@ class Stage(msgspec.Struct, frozen=True):
 
     def authorization(self, tenant: Tenant) -> str:
         """The header of a request by the tenant's owner, with a token as a login would give."""
-        account = Account(uuid4(), f"owner@{tenant.slug}.example", "Owner", Role.OWNER)
-        return f"Authorization: Bearer {self.tokens.issue(account, tenant, datetime.now(UTC))}\r\n"
+        token = self.tokens.issue(owner_of(tenant), tenant, datetime.now(UTC), session_id=tenant.id)
+        return f"Authorization: Bearer {token}\r\n"
 
 
 @asynccontextmanager
@@ -119,9 +119,23 @@ async def provisioned(stage: Stage, slugs: list[str]) -> list[Tenant]:
             await provisioning.create_schema(stage.owner_pool, tenant)
             await provisioning.create_tables(stage.owner_pool, tenant)
             await provisioning.complete(stage.owner_pool, tenant)
+            await _let_owner_in(stage, tenant)
             return msgspec.structs.replace(tenant, state=TenantState.ACTIVE)
 
     return list(await asyncio.gather(*(make(slug) for slug in slugs)))
+
+
+def owner_of(tenant: Tenant) -> Account:
+    """The tenant's owner, whose id, and whose session's id, is the tenant's."""
+    return Account(tenant.id, f"owner@{tenant.slug}.example", "Owner", Role.OWNER)
+
+
+async def _let_owner_in(stage: Stage, tenant: Tenant) -> None:
+    async with tenant_session(stage.pool, tenant_id=tenant.id) as session:
+        assert await accounts.insert(session, owner_of(tenant), "no password")
+        await session.connection.execute(
+            SQL["insert_session"], tenant.id, tenant.id, "bench", None, datetime.now(UTC)
+        )
 
 
 @asynccontextmanager

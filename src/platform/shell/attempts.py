@@ -11,6 +11,7 @@ its own, which others cannot touch.
 Without Redis, each process counts for itself.
 """
 
+import hmac
 from collections import OrderedDict
 from collections.abc import Sequence
 from datetime import timedelta
@@ -22,7 +23,7 @@ from core.errors import TooManyRequests
 from core.network import network_of
 from core.throttling import Failures, Patience, failed_once_more, one_taken_back, refused
 from shell.quick_redis import QuickRedis
-from shell.sealing import keyed_digest
+from shell.sealing import derived_key
 from shell.settings import Secret, Settings
 
 Kept = TypeVar("Kept")
@@ -63,7 +64,7 @@ class Attempts:
         self.register = Rule("register", account, registrations)
         self.reset = Rule("reset", account, registrations)
         self._redis = redis
-        self._secret = secret
+        self._key = derived_key(secret, "throttling")
         self._failures: OrderedDict[str, Failures] = OrderedDict()
         self._known: OrderedDict[str, float] = OrderedDict()
 
@@ -71,7 +72,7 @@ class Attempts:
         """Count an attempt as a failure until it is settled; raises TooManyRequests where it must wait."""
         place = network_of(address)
         known, *keys = (
-            f"throttle:{rule.name}:{kind}:{keyed_digest(self._secret, 'throttling', text)}"
+            f"throttle:{rule.name}:{kind}:{self._digest(text)}"
             for kind, text in (
                 ("known", f"{account} {place}"),
                 ("pair", f"{account} {place}"),
@@ -114,6 +115,9 @@ class Attempts:
             failures = failed_once_more(self._failures.get(key, Failures()), patience, now)
             _keep(self._failures, key, failures)
         return Attempt(rule, known, counted, is_local=True)
+
+    def _digest(self, text: str) -> str:
+        return hmac.digest(self._key, text.encode(), "sha256").hex()
 
     def _take_back(self, keys: Sequence[str]) -> None:
         for key in keys:

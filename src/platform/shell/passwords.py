@@ -1,7 +1,10 @@
 """Passwords: Argon2id in a bounded thread pool, so that a storm of logins leaves other requests alone."""
 
 import asyncio
+import os
 import secrets
+import sys
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -16,6 +19,7 @@ from shell.settings import Settings
 Result = TypeVar("Result")
 
 BUSY_SECONDS = 2
+NICENESS = 10
 
 
 class Passwords:
@@ -28,7 +32,9 @@ class Passwords:
             memory_cost=settings.argon2_memory_kib,
             parallelism=settings.argon2_parallelism,
         )
-        self._threads = ThreadPoolExecutor(settings.password_threads, thread_name_prefix="argon2")
+        self._threads = ThreadPoolExecutor(
+            settings.password_threads, thread_name_prefix="argon2", initializer=_stand_back
+        )
         self._room = settings.password_queue
         self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
 
@@ -51,6 +57,11 @@ class Passwords:
         """Whether a hash was made with other parameters than are set today."""
         return self._hasher.check_needs_rehash(kept)
 
+    def require_room(self) -> None:
+        """Raise TooBusy where so many checks wait that one more would be refused, before anything is done."""
+        if self._room <= 0:
+            raise TooBusy(retry_after=BUSY_SECONDS)
+
     def close(self) -> None:
         """Let running checks end and start no more."""
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -68,10 +79,15 @@ class Passwords:
         return kept is not None
 
     async def _run(self, work: Callable[[], Result]) -> Result:
-        if self._room <= 0:
-            raise TooBusy(retry_after=BUSY_SECONDS)
+        self.require_room()
         self._room -= 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         finally:
             self._room += 1
+
+
+def _stand_back() -> None:
+    """Let the event loop's thread go first where both want the processor (Linux knows niceness by thread)."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

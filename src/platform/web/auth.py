@@ -87,6 +87,7 @@ async def login(
 ) -> Tokens:
     """Exchange credentials for tokens; the answer and its cost are the same for unknown accounts."""
     slug, email = _named_tenant(data.tenant, x_tenant), normalised_email(data.email)
+    services.passwords.require_room()
     async with attempted(services, request, services.attempts.login, account=f"{slug} {email}"):
         try:
             return await _logged_in(services, request, slug, data)
