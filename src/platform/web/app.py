@@ -19,6 +19,7 @@ from shell.settings import Settings, load_settings
 from shell.tokens import AccessTokens
 from web.anomalies import anomalies_router
 from web.auth import auth_router
+from web.bodies import ApiRequest
 from web.costs import costs_router
 from web.documentation import documentation_router
 from web.invoices import invoices_router
@@ -53,6 +54,7 @@ def application(settings: Settings) -> Litestar:
         exception_handlers=EXCEPTION_HANDLERS,
         lifespan=[_services(settings)],
         openapi_config=openapi_config(),
+        request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )

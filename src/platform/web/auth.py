@@ -31,7 +31,7 @@ from shell.audit import append_entry, append_platform_entry
 from shell.session import Session, TenantSession, platform_session, tenant_session
 from shell.tenants import Founder
 from shell.tokens import new_refresh_token, slug_in_refresh_token
-from web.founding import Claim, TenantFounded, answer_founded, found_tenant
+from web.founding import Claim, TenantFounded, answer_founded, found_tenant, still_founding
 from web.guards import actor_of, signed_in
 from web.idempotency import IdempotencyKey
 from web.problems import problems
@@ -92,7 +92,7 @@ class Me(msgspec.Struct, frozen=True):
     "/register",
     operation_id="register",
     summary="Found an organisation",
-    responses=problems(400, 409, 413, 422, 429),
+    responses=still_founding() | problems(400, 409, 413, 422, 429),
 )
 async def register(
     data: JSONBody[Registration],

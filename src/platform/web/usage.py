@@ -1,6 +1,6 @@
 """Usage: machines report it, people look at it."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -69,12 +69,10 @@ def _batch_of(schema: str) -> OpenAPIMediaType:
 class RecordUsage(Operation):
     """The operation with its body, which the handler decodes itself to name each bad event."""
 
-    request_body: RequestBody | Reference | None = field(
-        default_factory=lambda: RequestBody(
-            required=True,
-            content={JSON: _batch_of("UsageEvent"), CLOUD_EVENTS: _batch_of("CloudEvent")},
-        )
-    )
+    def __post_init__(self) -> None:
+        """Set what the framework, which finds no decoded body, says is None."""
+        content = {JSON: _batch_of("UsageEvent"), CLOUD_EVENTS: _batch_of("CloudEvent")}
+        self.request_body = RequestBody(required=True, content=content)
 
 
 @post(
