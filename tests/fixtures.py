@@ -1,6 +1,7 @@
 """Fixtures on the real servers: one embedded PostgreSQL and Redis per test process, started at first use."""
 
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
@@ -17,9 +18,11 @@ from shell.servers import held_servers
 from shell.settings import Settings
 from tests.installation import PRISTINE, Installation, administrator, copied, found, installed
 from tests.web.client import Api, running
+from tests.web.contract import Contract
 from tests.worker import working
 from web.app import application, served
-from web.services import services_of
+from web.openapi import openapi_document
+from web.services import Services, services_of
 
 BASE_URL = "http://platform.test"
 
@@ -96,15 +99,24 @@ async def worker(installation: Installation) -> AsyncIterator[None]:
         yield
 
 
+@asynccontextmanager
+async def answering(settings: Settings) -> AsyncIterator[tuple[Services, httpx.AsyncClient]]:
+    """An API with these settings and a client of it, which holds answers against the OpenAPI document."""
+    app = application(settings)
+    asgi: Any = served(app, settings)  # Litestar's types of ASGI are narrower than httpx's
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(asgi, raise_app_exceptions=False),
+        base_url=BASE_URL,
+        trust_env=False,
+        event_hooks={"response": [Contract(openapi_document(app)).check]},
+    )
+    async with running(app), client as http:
+        yield services_of(app.state), http
+
+
 @pytest_asyncio.fixture(scope="session")
 async def api(installation: Installation, worker: None) -> AsyncIterator[Api]:
     """The API of the shared platform, and its worker."""
     settings = msgspec.structs.replace(installation.settings, owner_database_url=None)
-    app = application(settings)
-    asgi: Any = served(app, settings)  # Litestar's types of ASGI are narrower than httpx's
-    transport = httpx.ASGITransport(asgi, raise_app_exceptions=False)
-    async with (
-        running(app),
-        httpx.AsyncClient(transport=transport, base_url=BASE_URL, trust_env=False) as http,
-    ):
-        yield Api(app, http, services_of(app.state), installation)
+    async with answering(settings) as (services, http):
+        yield Api(http, services, installation)

@@ -100,7 +100,7 @@ class Run:
         self.processes()
         deadline = time.monotonic() + seconds
         code = self._process.wait(seconds)
-        while left := [process for process in {*self._known, *self._strays()} if not is_gone(process.pid)]:
+        while left := [process for process in {*self._known, *self._strays()} if runs(process)]:
             assert time.monotonic() < deadline, left
             time.sleep(LOOK_AGAIN)
         return code
@@ -131,12 +131,13 @@ def up(
     """Run `eu-platform up` on `folder/data` for as long as the body runs."""
     folder.mkdir(exist_ok=True)
     place = ["--data", str(folder / "data"), "--port", str(port)]
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PLATFORM_")}
     with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
         process = subprocess.Popen(
             [*command, *place, *options],
             stdout=out,
             stderr=err,
-            env=os.environ | (environment or {}),
+            env={**inherited, **(environment or {})},
             process_group=0,
         )
     run = Run(process, folder)
@@ -145,7 +146,15 @@ def up(
     finally:
         if process.poll() is None:
             run.send(signal.SIGTERM)
-            run.ended(seconds=2 * STOP_SECONDS)
+            try:
+                run.ended(seconds=2 * STOP_SECONDS)
+            finally:
+                run.kill()
+
+
+def runs(process: psutil.Process) -> bool:
+    """Whether this very process runs, and not another one that has got its id."""
+    return process.is_running() and not is_gone(process.pid)
 
 
 def sentence(folder: Path, **arguments: Any) -> str:
@@ -208,7 +217,7 @@ def test_a_process_that_is_killed_is_started_again_and_leaves_nothing_behind(
     assert killed is not None
     family = [killed, *killed.children(recursive=True)]
     killed.kill()
-    running.until(lambda: all(is_gone(process.pid) for process in family))
+    running.until(lambda: not any(runs(process) for process in family))
     running.until(lambda: running.program(module) is not None)
     running.until(lambda: is_ready(port))
 

@@ -20,9 +20,8 @@ PASSWORD = "correct horse battery staple"
 
 
 class Api(msgspec.Struct, frozen=True):
-    """An application that has started, and a client of it."""
+    """The API of an installation, and a client of it."""
 
-    app: Litestar
     http: httpx.AsyncClient
     services: Services
     installation: Installation

@@ -13,6 +13,7 @@ from joserfc import jwt
 from core.permission import Role
 from core.tenant import RESERVED_SLUGS, Tenant, TenantState
 from shell.passwords import Passwords
+from tests.fixtures import answering
 from tests.forged_tokens import foreign_claims, foreign_forms, foreign_headers, foreign_signatures
 from tests.installation import Installation, add_account, job_of, new_slug, put_into, rows
 from tests.web.client import PASSWORD, Api, Caller, problem_of
@@ -322,14 +323,10 @@ async def test_the_users_of_a_suspended_tenant_can_still_log_in(api: Api) -> Non
 
 
 async def test_too_many_logins_at_once_are_told_to_come_again(api: Api) -> None:
-    narrow = Passwords(msgspec.structs.replace(api.services.settings, password_queue=1))
-    original = api.services
-    api.app.state["services"] = msgspec.structs.replace(original, passwords=narrow)
-    try:
-        answers = await asyncio.gather(*(logged_in(api, "no-such-tenant") for _ in range(20)))
-    finally:
-        api.app.state["services"] = original
-        narrow.close()
+    login = {"tenant": "no-such-tenant", "email": "ada@example.com", "password": PASSWORD}
+    async with answering(msgspec.structs.replace(api.services.settings, password_queue=1)) as (_, http):
+        attempts = [http.post("/api/v1/auth/login", json=login) for _ in range(20)]
+        answers = await asyncio.gather(*attempts)
     refused = [answer for answer in answers if answer.status_code == 429]
     assert refused
     assert {answer.status_code for answer in answers} == {401, 429}

@@ -27,6 +27,7 @@ from shell.tokens import AccessTokens
 from web.anomalies import anomalies_router
 from web.api_keys import api_keys_router
 from web.auth import auth_router
+from web.bodies import ApiRequest
 from web.costs import costs_router
 from web.documentation import documentation_router
 from web.edge import Edge, cors
@@ -90,6 +91,7 @@ def application(settings: Settings) -> Litestar:
         cors_config=cors(settings),
         lifespan=[_services(settings)],
         openapi_config=openapi_config(),
+        request_class=ApiRequest,
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )

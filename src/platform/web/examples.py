@@ -51,6 +51,14 @@ _LINE = {
     "unit_price": "0.02",
     "amount": {"amount": "14.40", "currency": "EUR"},
 }
+_PRICE = {
+    "id": _OTHER_ID,
+    "tenant_id": None,
+    "resource": "cpu",
+    "unit_price": "0.02",
+    "currency": "EUR",
+    "effective_from": "2026-01-01",
+}
 _SUMMARY = {
     "id": _OTHER_ID,
     "month": "2026-10",
@@ -215,16 +223,8 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "PasswordReset": [
         {"token": "epr_acme-cloud_q83vEjRWeJA…", "new_password": "seven quiet rivers, no bridge"}
     ],
-    "Price": [
-        {
-            "id": _OTHER_ID,
-            "tenant_id": None,
-            "resource": "cpu",
-            "unit_price": "0.02",
-            "currency": "EUR",
-            "effective_from": "2026-01-01",
-        }
-    ],
+    "Price": [_PRICE],
+    "Prices": [{"items": [_PRICE | {"tenant_id": _TENANT_ID, "unit_price": "0.018"}], "default": [_PRICE]}],
     "Problem": [
         {
             "type": "urn:eu-platform:problem:invalid-input",

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import msgspec
 from litestar import Response
+from litestar.openapi.datastructures import ResponseSpec
 
 from core.audit import Actor, AuditEntry
 from core.identity import Account
@@ -46,6 +47,11 @@ class Claim(msgspec.Struct, frozen=True):
     caller: str
     key: str | None
     request: bytes
+
+
+def still_founding() -> dict[int, ResponseSpec]:
+    """The answer about a tenant that takes longer than its founder waits, for the OpenAPI description."""
+    return {202: ResponseSpec(TenantFounded, generate_examples=False)}
 
 
 async def found_tenant(

@@ -109,7 +109,15 @@ def _finish_operation(operation: Document, public: set[str]) -> None:
         responses.pop("400", None)  # the framework's own form of error, which is never answered
     for status, response in responses.items():
         response["description"] = SUCCESS.get(status, response["description"])
-    responses |= {str(status): _problem(status) for status in UNFORESEEN}
+    for status in _always_possible(operation):
+        responses.setdefault(str(status), _problem(status))
+
+
+def _always_possible(operation: Document) -> list[int]:
+    """What an operation may answer whatever its handler does."""
+    is_public, takes_body = operation.get("security") == [], "requestBody" in operation
+    of_token = [] if is_public else [400]  # an X-Tenant header that disagrees
+    return [*of_token, *([413] if takes_body else []), *UNFORESEEN]
 
 
 def _problem(status: int) -> Document:

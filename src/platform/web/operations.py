@@ -5,6 +5,7 @@ import time
 import msgspec
 from litestar import MediaType, Response, Router, get
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -33,13 +34,21 @@ async def live() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@get("/health/ready", operation_id="getReadiness", summary="Can the process serve requests")
+UNWELL = {503: ResponseSpec(Health, description="The database does not answer.", generate_examples=False)}
+
+
+@get(
+    "/health/ready",
+    operation_id="getReadiness",
+    summary="Can the process serve requests",
+    responses=UNWELL,
+)
 async def ready(services: NamedDependency[Services]) -> Response[Health]:
     """200 where the database answers, else 503."""
     return await _health(services)
 
 
-@get("/health", operation_id="getHealth", summary="How is everything")
+@get("/health", operation_id="getHealth", summary="How is everything", responses=UNWELL)
 async def health(services: NamedDependency[Services]) -> Response[Health]:
     """The state of each part."""
     return await _health(services)

@@ -23,7 +23,7 @@ from shell.audit import append_entry
 from shell.invitations import Accepted, slug_in_invitation
 from shell.session import tenant_session
 from shell.tenants import Founder
-from web.founding import Claim, TenantFounded, answer_founded, found_tenant
+from web.founding import Claim, TenantFounded, answer_founded, found_tenant, still_founding
 from web.guards import actor_of
 from web.idempotency import IdempotencyKey
 from web.problems import problems
@@ -85,7 +85,7 @@ class Register(Operation):
     operation_id="register",
     summary="Found an organisation, or accept an invitation",
     operation_class=Register,
-    responses=problems(400, 403, 409, 413, 422, 429),
+    responses=still_founding() | problems(400, 403, 409, 413, 422, 429),
 )
 async def register(
     body: RawBody,

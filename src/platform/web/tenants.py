@@ -19,7 +19,7 @@ from core.tenant import Tenant, TenantEvent, TenantState, next_state, require_re
 from shell import tenants
 from shell.audit import append_platform_entry
 from shell.session import platform_session
-from web.founding import Claim, TenantFounded, answer_founded, found_tenant
+from web.founding import Claim, TenantFounded, answer_founded, found_tenant, still_founding
 from web.guards import actor_of, may, stepped_up
 from web.idempotency import IdempotencyKey
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
@@ -45,7 +45,7 @@ Confirmation = Annotated[
     operation_id="createTenant",
     summary="Create a tenant",
     guards=[may(Permission.TENANTS_CREATE)],
-    responses=problems(400, 401, 403, 409, 422),
+    responses=still_founding() | problems(400, 401, 403, 409, 422),
 )
 async def create_tenant(
     data: JSONBody[Organisation],

@@ -72,7 +72,7 @@ class RecordUsage(Operation):
     """The operation with its body, which the handler decodes itself to name each bad event."""
 
     def __post_init__(self) -> None:
-        """The framework says that there is no body where it decodes none."""
+        """Set what the framework, which finds no decoded body, says is None."""
         content = {JSON: _batch_of("UsageEvent"), CLOUD_EVENTS: _batch_of("CloudEvent")}
         self.request_body = RequestBody(required=True, content=content)
 
