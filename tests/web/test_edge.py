@@ -44,7 +44,7 @@ async def edged(
         running(app),
         httpx.AsyncClient(transport=transport, base_url="http://platform.test", trust_env=False) as http,
     ):
-        yield Api(app, http, services_of(app.state), installation)
+        yield Api(http, services_of(app.state), installation)
 
 
 # --- headers ---------------------------------------------------------------------------------------

@@ -199,7 +199,7 @@ async def tables_of(installation: Installation) -> set[str]:
 
 async def tried(caller: Caller, operation: Operation, ids: dict[str, UUID]) -> httpx.Response:
     """The answer to a request that is good but for its ids."""
-    [(_, body), *_] = operation.bodies() or [(None, None)]
+    body = operation.bodies()[0][1] if operation.bodies() else None
     confirmed = {"confirm": "acme"} if operation.name == "deleteTenant" else {}
     return await sent_by(caller, operation, operation.address(ids), json=body, params=confirmed)
 

@@ -21,17 +21,30 @@ import core.pricing
 import core.registration
 import core.tenant
 import core.usage
+import shell.accounts
 import shell.anomalies
+import shell.api_keys
+import shell.invitations
 import shell.invoices
+import shell.second_factor
 import shell.usage
+import shell.users
 import web.anomalies
+import web.api_keys
 import web.auth
 import web.founding
+import web.invitations
 import web.operations
+import web.passwords
 import web.prices
 import web.problems
+import web.register
+import web.second_factor
+import web.sessions
+import web.sign_in
 import web.tenants
 import web.usage
+import web.users
 from shell.settings import Settings
 from tests.web.client import Api
 from web.app import application
@@ -48,7 +61,9 @@ OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
 MODULES = [
     core.costing, core.identity, core.invoicing, core.job, core.money, core.pricing, core.registration,
     core.tenant, core.usage, shell.anomalies, shell.invoices, shell.usage, web.anomalies, web.auth,
-    web.founding, web.operations, web.prices, web.problems, web.tenants, web.usage,
+    web.founding, web.operations, web.prices, web.problems, web.tenants, web.usage, web.api_keys,
+    web.invitations, web.passwords, web.register, web.second_factor, web.sessions, web.sign_in, web.users, shell.users,
+    shell.invitations, shell.api_keys, shell.accounts, shell.second_factor,
 ]  # fmt: skip
 STRUCTS = {
     value.__name__: value

@@ -38,7 +38,7 @@ async def limited(installation: Installation, **settings: Any) -> AsyncIterator[
         running(app),
         httpx.AsyncClient(transport=transport, base_url="http://platform.test", trust_env=False) as http,
     ):
-        yield Api(app, http, services_of(app.state), installation)
+        yield Api(http, services_of(app.state), installation)
 
 
 async def log_in(api: Api, tenant: Tenant, email: str, password: str = PASSWORD) -> httpx.Response:

@@ -126,7 +126,9 @@ async def test_of_many_logins_with_one_code_one_wins(api: Api, tenant: Tenant) -
     someone = await person(api, tenant)
     body = someone.login(totp=someone.code(1))
     answers = await asyncio.gather(*[api.post("/auth/login", json=body) for _ in range(4)])
-    assert sorted(answer.status_code for answer in answers) == [200] + [401] * 3
+    winner, *others = sorted(answer.status_code for answer in answers)
+    assert winner == 200
+    assert set(others) <= {401, 429}, "wrong, or asked to wait"
 
 
 async def test_a_login_takes_a_recovery_code_once(api: Api, tenant: Tenant) -> None:
@@ -238,7 +240,7 @@ async def api_with(installation: Installation, **changes: Any) -> AsyncIterator[
         running(app),
         httpx.AsyncClient(transport=transport, base_url=BASE_URL, trust_env=False) as http,
     ):
-        yield Api(app, http, services_of(app.state), installation)
+        yield Api(http, services_of(app.state), installation)
 
 
 async def test_who_guesses_codes_has_to_wait(installation: Installation, tenant: Tenant) -> None:
