@@ -1,10 +1,13 @@
 """Daily aggregation: many usage events become one row per day and resource."""
 
-from datetime import date
+from collections.abc import Iterable
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import TypeAlias
 
 import polars as pl
 
+from core.money import EXACT
 from core.usage import QUANTITY_DECIMALS
 
 QUANTITY = pl.Decimal(38, QUANTITY_DECIMALS)
@@ -17,6 +20,12 @@ Schema: TypeAlias = dict[str, type[pl.DataType] | pl.DataType]
 
 EVENTS: Schema = {"day_number": pl.Int32, "resource": pl.String, "quantity": QUANTITY}
 DAILY_USAGE: Schema = {"day": pl.Date, "resource": pl.String, "quantity": QUANTITY, "events": pl.Int64}
+
+Event: TypeAlias = tuple[int, str, Decimal]
+"""A row of EVENTS."""
+
+Daily: TypeAlias = tuple[date, str, Decimal, int]
+"""A row of DAILY_USAGE."""
 
 
 def daily_usage(events: pl.DataFrame, *, first_day: date) -> pl.DataFrame:
@@ -34,3 +43,15 @@ def daily_usage(events: pl.DataFrame, *, first_day: date) -> pl.DataFrame:
     # Series by Series: an expression for so few rows would cost as much as the sums themselves.
     days = (sums["day_number"] + (first_day - EPOCH).days - 1).cast(pl.Date)
     return pl.DataFrame([days.alias("day"), sums["resource"], sums["quantity"], sums["events"]])
+
+
+def daily_usage_of_few(events: Iterable[Event], *, first_day: date) -> list[Daily]:
+    """The same sums, row by row: for a thousand events and fewer, where a frame costs more than it saves."""
+    sums: dict[tuple[int, str], tuple[Decimal, int]] = {}
+    for number, resource, quantity in events:
+        total, count = sums.get((number, resource), (Decimal(0), 0))
+        sums[number, resource] = EXACT.add(total, quantity), count + 1
+    return [
+        (first_day + timedelta(days=number - 1), resource, *sums[number, resource])
+        for number, resource in sorted(sums)
+    ]

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from decimal import Decimal
+from typing import cast
 from uuid import uuid4
 
 import asyncpg
 import msgspec
 import polars as pl
 
-from core.aggregation import EVENTS, daily_usage
+from core.aggregation import EVENTS, Daily, daily_usage, daily_usage_of_few
 from core.anomaly import Judgement, days_to_judge, judge_days
 from core.costing import DailyUsage, cost_records
 from core.period import Span, days_of_quarter_hours, local_day, spans
@@ -16,6 +18,9 @@ from core.pricing import RateCard
 from core.resource import Resource
 from shell.queries import SQL
 from shell.session import TenantSession
+
+FEW_EVENTS_BYTES = 32 * 1024
+"""Below this, some two thousand events, a Polars query's fixed cost would be the larger part of the work."""
 
 
 class Batches(msgspec.Struct, frozen=True):
@@ -79,16 +84,24 @@ async def _aggregated(
     runs = spans(days, session.tenant.time_zone)
     for done, span in enumerate(runs):
         progress(done / len(runs))
-        daily = daily_usage(await _events(session, span), first_day=span.first)
         found += [
             (DailyUsage(day, Resource(resource), quantity), events)
-            for day, resource, quantity, events in daily.rows()
+            for day, resource, quantity, events in _summed(await _events(session, span), span.first)
         ]
     return found
 
 
-async def _events(session: TenantSession, span: Span) -> pl.DataFrame:
-    """The events of consecutive days, as the columns that aggregation needs."""
+def _summed(events: bytes, first_day: date) -> list[Daily]:
+    if len(events) <= FEW_EVENTS_BYTES:
+        fields = (line.split(",") for line in events.decode().splitlines())
+        rows = ((int(number), resource, Decimal(quantity)) for number, resource, quantity in fields)
+        return daily_usage_of_few(rows, first_day=first_day)
+    frame = pl.read_csv(events, has_header=False, schema=EVENTS)
+    return cast("list[Daily]", daily_usage(frame, first_day=first_day).rows())
+
+
+async def _events(session: TenantSession, span: Span) -> bytes:
+    """The events of consecutive days as CSV, in the columns that aggregation needs."""
     starts = ",".join(instant.isoformat() for instant in span.starts)
     query = SQL["copy_events"].format(
         starts="{" + starts + "}", start=span.starts[0].isoformat(), end=span.end.isoformat()
@@ -99,9 +112,7 @@ async def _events(session: TenantSession, span: Span) -> pl.DataFrame:
         chunks.append(chunk)
 
     await session.connection.copy_from_query(query, output=take, format="csv")
-    if not chunks:
-        return pl.DataFrame(schema=EVENTS)
-    return pl.read_csv(b"".join(chunks), has_header=False, schema=EVENTS)
+    return b"".join(chunks)
 
 
 def _figures(aggregated: Sequence[tuple[DailyUsage, int]], card: RateCard) -> list[dict[str, object]]:
