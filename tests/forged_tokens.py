@@ -38,7 +38,12 @@ def another_key() -> rsa.RSAPrivateKey:
 
 def own_key(keys: SigningKeys) -> rsa.RSAPrivateKey:
     """Our signing key, as the other library has it."""
-    found = serialization.load_pem_private_key(keys.signing.as_pem(private=True), password=None)
+    return _private_key(keys.signing.as_pem(private=True))
+
+
+@cache
+def _private_key(pem: bytes) -> rsa.RSAPrivateKey:
+    found = serialization.load_pem_private_key(pem, password=None)
     assert isinstance(found, rsa.RSAPrivateKey)
     return found
 

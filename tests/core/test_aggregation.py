@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.aggregation import DAILY_USAGE, EVENTS, daily_usage
+from core.aggregation import DAILY_USAGE, EVENTS, daily_usage, daily_usage_of_few
 from core.period import QUARTER_HOUR, days_of_quarter_hours, local_day, spans
 from core.resource import Resource
 from core.usage import UsageEvent
@@ -82,6 +82,12 @@ def test_the_order_and_the_chunks_of_the_events_change_nothing(
     assert daily_usage(chunked(events, range(len(events))), first_day=FIRST_DAY).equals(expected)
     if events:
         assert daily_usage(frame_from_csv(shuffled), first_day=FIRST_DAY).equals(expected)
+
+
+@given(rows)
+def test_row_by_row_the_sums_are_the_same(events: list[Row]) -> None:
+    expected = daily_usage(frame(events), first_day=FIRST_DAY)
+    assert daily_usage_of_few(events, first_day=FIRST_DAY) == expected.rows()
 
 
 @given(rows)

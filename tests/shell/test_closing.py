@@ -79,6 +79,15 @@ async def test_events_become_one_record_a_day_and_resource(
     assert [row["events"] for row in events] == [2, 1, 1]
 
 
+@pytest.mark.parametrize("number", [10, 5_000])
+async def test_few_events_and_many_sum_alike(installation: Installation, tenant: Tenant, number: int) -> None:
+    events = [on(june(1 + index % 2), "0.000000000001", source=f"vm-{index}") for index in range(number)]
+    await store(installation, tenant, *events)
+    await close(installation, tenant, NOW)
+    expected = Decimal(number // 2).scaleb(-12)
+    assert await daily(installation, tenant) == {(june(1), "cpu"): expected, (june(2), "cpu"): expected}
+
+
 async def test_closing_again_changes_nothing(installation: Installation, tenant: Tenant) -> None:
     await store(installation, tenant, *(on(june(number), str(number)) for number in range(1, 20)))
     await close(installation, tenant, NOW)

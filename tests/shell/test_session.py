@@ -26,6 +26,7 @@ from shell.session import owner_session, platform_session, tenant_session
 from shell.tables import UsageEvents
 from tests.events import store, usage
 from tests.installation import Installation, found, new_slug, put_into, register, rows
+from tests.waiting import until
 
 CREATED = re.compile(r"^CREATE TABLE (?:public\.)?(\w+) \(\n +(\w+)", re.MULTILINE)
 
@@ -468,18 +469,15 @@ async def test_role_and_search_path_end_when_the_tenant_cannot_be_entered(
 
 
 async def test_role_and_search_path_end_with_the_cancellation_of_a_running_query(
-    single: Pool, tenant: Tenant
+    single: Pool, installation: Installation, tenant: Tenant
 ) -> None:
-    inside = asyncio.Event()
-
     async def long() -> None:
         async with tenant_session(single, tenant_id=tenant.id) as session:
-            inside.set()
-            await session.connection.execute("SELECT pg_sleep(60)")
+            await session.connection.execute("SELECT pg_sleep(20), $1::text", tenant.slug)
 
     task = asyncio.create_task(long())
-    await inside.wait()
-    await asyncio.sleep(0)  # the query is sent
+    query = "SELECT FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND query LIKE '%pg_sleep(20)%'"
+    await until(lambda: rows(installation, query))
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

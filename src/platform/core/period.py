@@ -109,11 +109,14 @@ def days_of_quarter_hours(quarter_hours: Iterable[datetime], time_zone: str) -> 
     Today's offsets are multiples of fifteen minutes, but some old ones were not (Kiritimati had -10:40 until
     1979): there, one quarter hour lies in two days.
     """
-    found: set[date] = set()
-    for start in quarter_hours:
-        found.add(local_day(start, time_zone))
-        found.add(local_day(start + QUARTER_HOUR - INSTANT, time_zone))
-    return sorted(found)
+    found: list[date] = []
+    following: datetime | None = None  # the first instant after the last day found
+    for start in sorted(quarter_hours):
+        for instant in (start, start + QUARTER_HOUR - INSTANT):
+            if following is None or instant >= following:
+                found.append(local_day(instant, time_zone))
+                following = day_start(found[-1] + timedelta(days=1), time_zone)
+    return found
 
 
 class Span(msgspec.Struct, frozen=True):

@@ -32,7 +32,15 @@ SELECT width_bucket(occurred_at, '{starts}'::timestamptz[]), resource, quantity
 FROM usage_events
 WHERE occurred_at >= '{start}' AND occurred_at < '{end}';
 
--- name: write_daily_usage
+-- name: usage_to_judge
+-- The complete days from the week before the first one without a verdict; $2 is the first whose verdict falls now.
+SELECT day, resource, quantity, judged
+FROM daily_usage
+WHERE day < $1
+  AND day >= least($2::date, (SELECT min(day) FROM daily_usage WHERE NOT judged AND day < $1)) - 7;
+
+-- name: write_days
+-- In one statement: usage and its costs, which days stand judged, and that the batches are done with.
 WITH figures AS (
     SELECT *
     FROM jsonb_to_recordset($1::jsonb) AS figure (
@@ -40,10 +48,18 @@ WITH figures AS (
         currency text, amount numeric
     )
 ), usage AS (
-    INSERT INTO daily_usage (day, resource, quantity, events, aggregated_at)
-    SELECT day, resource, trim_scale(quantity), events, $2 FROM figures
+    INSERT INTO daily_usage (day, resource, quantity, events, aggregated_at, judged)
+    SELECT day, resource, trim_scale(quantity), events, $2, day < $3 FROM figures
     ON CONFLICT (day, resource) DO UPDATE
-    SET quantity = excluded.quantity, events = excluded.events, aggregated_at = excluded.aggregated_at
+    SET quantity = excluded.quantity, events = excluded.events, aggregated_at = excluded.aggregated_at,
+        judged = excluded.judged
+), judged AS (
+    UPDATE daily_usage SET judged = true
+    WHERE day = ANY ($4::date[])
+      AND NOT judged
+      AND (day, resource) NOT IN (SELECT day, resource FROM figures)
+), forgotten AS (
+    DELETE FROM usage_batches WHERE id = ANY ($5::bigint[])
 )
 INSERT INTO cost_records (day, resource, quantity, unit_price, price_id, currency, amount)
 SELECT day, resource, trim_scale(quantity), unit_price, price_id, currency, amount FROM figures
@@ -51,26 +67,8 @@ ON CONFLICT (day, resource) DO UPDATE
 SET quantity = excluded.quantity, unit_price = excluded.unit_price, price_id = excluded.price_id,
     currency = excluded.currency, amount = excluded.amount;
 
--- name: forget_batches
-WITH reopened AS (
-    UPDATE daily_usage SET judged = false WHERE day = ANY ($2::date[])
-)
-DELETE FROM usage_batches WHERE id = ANY ($1::bigint[]);
-
--- name: usage_to_judge
--- The complete days that no verdict stands for yet, with the week before each.
-SELECT usage.day, usage.resource, usage.quantity, usage.judged
-FROM daily_usage AS usage
-WHERE usage.day < $1
-  AND EXISTS (
-      SELECT FROM daily_usage AS open
-      WHERE NOT open.judged AND open.day < $1 AND usage.day BETWEEN open.day - 7 AND open.day
-  );
-
 -- name: write_anomalies
-WITH judged AS (
-    UPDATE daily_usage SET judged = true WHERE day = ANY ($1::date[])
-), found AS (
+WITH found AS (
     SELECT *
     FROM jsonb_to_recordset($2::jsonb) AS anomaly (
         id uuid, day date, resource text, observed numeric, expected float8, expected_low float8,
@@ -84,7 +82,7 @@ WITH judged AS (
 )
 INSERT INTO anomalies
     (id, day, resource, observed, expected, expected_low, expected_high, z_score, severity, detected_at)
-SELECT id, day, resource, observed, expected, expected_low, expected_high, z_score, severity, $3
+SELECT id, day, resource, trim_scale(observed), expected, expected_low, expected_high, z_score, severity, $3
 FROM found
 ON CONFLICT (day, resource) DO UPDATE
 SET observed = excluded.observed, expected = excluded.expected, expected_low = excluded.expected_low,
