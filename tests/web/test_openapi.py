@@ -62,8 +62,8 @@ MODULES = [
     core.costing, core.identity, core.invoicing, core.job, core.money, core.pricing, core.registration,
     core.tenant, core.usage, shell.anomalies, shell.invoices, shell.usage, web.anomalies, web.auth,
     web.founding, web.operations, web.prices, web.problems, web.tenants, web.usage, web.api_keys,
-    web.invitations, web.passwords, web.register, web.second_factor, web.sessions, web.sign_in, web.users, shell.users,
-    shell.invitations, shell.api_keys, shell.accounts, shell.second_factor,
+    web.invitations, web.passwords, web.register, web.second_factor, web.sessions, web.sign_in, web.users,
+    shell.users, shell.invitations, shell.api_keys, shell.accounts, shell.second_factor,
 ]  # fmt: skip
 STRUCTS = {
     value.__name__: value
