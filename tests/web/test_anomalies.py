@@ -1,5 +1,6 @@
 """Anomalies over HTTP: list and acknowledge."""
 
+from collections.abc import AsyncIterator
 from datetime import date
 from typing import Any
 from uuid import uuid4
@@ -31,14 +32,17 @@ async def detected(api: Api, tenant: Tenant) -> list[dict[str, Any]]:
 
 
 async def listed(caller: Caller, **query: str) -> list[dict[str, Any]]:
-    seen: list[dict[str, Any]] = []
+    return [anomaly async for anomaly in page_by_page(caller, **query)]
+
+
+async def page_by_page(caller: Caller, **query: str) -> AsyncIterator[dict[str, Any]]:
     cursor: str | None = ""
     while cursor is not None:
         answer = await caller.get("./anomalies", params=query | ({"cursor": cursor} if cursor else {}))
         assert answer.status_code == 200, answer.text
-        seen += answer.json()["items"]
+        for anomaly in answer.json()["items"]:
+            yield anomaly
         cursor = answer.json()["next_cursor"]
-    return seen
 
 
 async def test_an_anomaly_says_what_was_expected(api: Api, tenant: Tenant) -> None:
@@ -52,9 +56,16 @@ async def test_an_anomaly_says_what_was_expected(api: Api, tenant: Tenant) -> No
     assert (anomaly["acknowledged_at"], anomaly["acknowledged_by"], anomaly["note"]) == (None, None, None)
 
 
-async def test_following_the_cursor_gives_every_anomaly_once(api: Api, tenant: Tenant) -> None:
-    found = await detected(api, tenant)
-    assert await listed(await api.as_(Role.VIEWER, tenant), limit="1") == found
+async def test_following_the_cursor_gives_every_anomaly_once_while_others_are_detected(
+    api: Api, tenant: Tenant
+) -> None:
+    found, seen = await detected(api, tenant), []
+    async for anomaly in page_by_page(await api.as_(Role.VIEWER, tenant), limit="1"):
+        seen.append(anomaly)
+        day = date(2026, 6, 10 + len(seen))  # later than any page that is still to come
+        await used(api.installation, tenant, [on(day, str(10 ** (4 + len(seen))))])
+    assert seen == found
+    assert len(await listed(await api.as_(Role.VIEWER, tenant))) > len(found)
 
 
 async def test_a_member_acknowledges_an_anomaly_once(api: Api, tenant: Tenant) -> None:

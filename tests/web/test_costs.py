@@ -17,7 +17,9 @@ TODAY = local_day(datetime.now(UTC), "Europe/Berlin")
 EUR = "EUR"
 
 
-async def test_records_are_listed_by_day_and_resource_page_by_page(api: Api, tenant: Tenant) -> None:
+async def test_following_the_cursor_gives_every_record_once_while_others_are_made(
+    api: Api, tenant: Tenant
+) -> None:
     both = (Resource.CPU, Resource.NETWORK)
     days = [date(2026, 6, number) for number in range(1, 6)]
     await used(api.installation, tenant, [on(day, "2.5", resource=each) for day in days for each in both])
@@ -31,6 +33,8 @@ async def test_records_are_listed_by_day_and_resource_page_by_page(api: Api, ten
         cursor = page["next_cursor"]
         if cursor is None:
             break
+        before = on(date(2026, 5, len(seen)), "1")  # on a page that was read: no later one is moved by it
+        await used(api.installation, tenant, [before])
     assert [(each["day"], each["resource"]) for each in seen] == [
         (day.isoformat(), each.value) for day in days for each in both
     ]
