@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from core.costing import CurrentCosts
+from core.errors import TenantGone
 from core.job import Job, JobKind
 from core.period import month_of
 from jobs.context import WorkerContext
@@ -47,11 +48,17 @@ async def find_open_days(context: WorkerContext) -> None:
     async with platform_session(context.pool, readonly=True) as session:
         tenants = [row["id"] for row in await session.connection.fetch(SQL["tenants_to_close"])]
     for tenant_id in tenants:
-        async with tenant_session(context.pool, tenant_id=tenant_id, readonly=True) as tenant_:
-            is_open = await closing.has_open_days(tenant_, now)
-        if is_open:
+        if await _has_open_days(context, tenant_id, now):
             async with platform_session(context.pool) as session:
                 job = await jobs.enqueue(
                     session, JobKind.CLOSE_DAYS, dedupe_key=str(tenant_id), tenant_id=tenant_id
                 )
             await announce(context.announcer, [job.id])
+
+
+async def _has_open_days(context: WorkerContext, tenant_id: UUID, now: datetime) -> bool:
+    try:
+        async with tenant_session(context.pool, tenant_id=tenant_id, readonly=True) as tenant_:
+            return await closing.has_open_days(tenant_, now)
+    except TenantGone:  # deleted since it was listed: the others must not wait for it
+        return False

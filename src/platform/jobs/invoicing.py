@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from core.audit import SYSTEM, AuditEntry
+from core.errors import TenantGone
 from core.invoicing import require_month_over
 from core.job import Job, JobKind
 from core.period import Month, month_of, parse_month
@@ -62,7 +63,10 @@ async def queue_invoice(context: WorkerContext, tenant_id: UUID, month: Month) -
 
 
 async def _is_due(context: WorkerContext, tenant_id: UUID, month: Month) -> bool:
-    async with tenant_session(context.pool, tenant_id=tenant_id, readonly=True) as session:
-        if await invoices.is_invoiced(session, month):
-            return False
-        return await invoices.has_unbilled(session, month)
+    try:
+        async with tenant_session(context.pool, tenant_id=tenant_id, readonly=True) as session:
+            return not await invoices.is_invoiced(session, month) and await invoices.has_unbilled(
+                session, month
+            )
+    except TenantGone:  # deleted since it was listed: the others must not wait for it
+        return False
