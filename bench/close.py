@@ -19,7 +19,7 @@ from bench.stage import AT_ONCE, Stage, administrator, provisioned, stage
 from core.period import day_start, local_day
 from core.tenant import Tenant
 from shell import closing, prices
-from shell.session import platform_session, tenant_session
+from shell.session import enter_tenant, platform_session
 
 RATIO_AT_MOST = 3.0
 HISTORY = 7
@@ -163,10 +163,9 @@ async def _timed(tenants: Sequence[Tenant], each: Callable[[Tenant], Awaitable[N
 
 
 async def _closed(here: Stage, work: Workload, tenant: Tenant) -> None:
-    async with platform_session(here.pool, readonly=True) as session:
+    async with platform_session(here.pool) as session:
         card = await prices.card_of(session, tenant.id)
-    async with tenant_session(here.pool, tenant_id=tenant.id) as session_of_tenant:
-        closed = await closing.close_days(session_of_tenant, card, work.now)
+        closed = await closing.close_days(await enter_tenant(session, tenant.id), card, work.now)
     assert closed.aggregated == [work.day]
     assert closed.judged == [work.day]
 

@@ -15,7 +15,7 @@ from shell.announce import announce
 from shell.database import retried
 from shell.measures import ANOMALIES, RESOURCE_USAGE
 from shell.queries import SQL
-from shell.session import platform_session, tenant_session
+from shell.session import enter_tenant, platform_session, tenant_session
 
 
 async def close_tenant_days(context: WorkerContext, job: Job, progress: Progress) -> None:
@@ -35,9 +35,9 @@ async def close(context: WorkerContext, tenant_id: UUID) -> None:
 
 async def _closed(context: WorkerContext, tenant_id: UUID) -> tuple[closing.Closed, CurrentCosts]:
     now = datetime.now(UTC)
-    async with platform_session(context.pool, readonly=True) as session:
+    async with platform_session(context.pool) as session:
         card = await prices.card_of(session, tenant_id)
-    async with tenant_session(context.pool, tenant_id=tenant_id) as tenant_:
+        tenant_ = await enter_tenant(session, tenant_id)
         closed = await closing.close_days(tenant_, card, now)
         return closed, await costs.of_month(tenant_, month_of(now, tenant_.tenant.time_zone))
 

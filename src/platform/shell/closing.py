@@ -56,9 +56,11 @@ async def close_days(
     known = await session.connection.fetch(SQL["usage_to_judge"], today, min(reopened, default=None))
     usage = [*(_usage(row) for row in known), *(item for item, _ in aggregated)]
     open_days = _open_days(known, usage, reopened)
-    if batches.ids or open_days:
+    if batches.ids:
         figures = _json(_figures(aggregated, card))
-        await session.connection.execute(SQL["write_days"], figures, now, today, open_days, batches.ids)
+        await session.connection.execute(SQL["write_days"], figures, now, today, batches.ids)
+    if not {item.day for item, _ in aggregated}.issuperset(open_days):
+        await session.connection.execute(SQL["mark_judged"], open_days)
     new = await _judge(session, open_days, known, usage, now)
     return Closed(batches.days, open_days, new)
 

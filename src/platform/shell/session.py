@@ -56,14 +56,13 @@ async def tenant_session(
     """
     async with _transaction(pool, readonly=readonly) as connection:
         name, key = ("enter_tenant", tenant_id) if slug is None else ("enter_tenant_by_slug", slug)
-        row = await connection.fetchrow(SQL[name], key)
-        if row is None:
-            raise NotFound(what="tenant")
-        tenant = tenant_of(row)
-        if tenant.state in {TenantState.PENDING, TenantState.PROVISIONING}:
-            raise TenantNotReady(state=tenant.state)
-        require_readable(tenant.state)
-        yield TenantSession(connection, tenant)
+        yield _entered(connection, await connection.fetchrow(SQL[name], key))
+
+
+async def enter_tenant(session: Session, tenant_id: UUID) -> TenantSession:
+    """Go on as a tenant, until a platform session's transaction ends; raises what tenant_session does."""
+    row = await session.connection.fetchrow(SQL["enter_tenant"], tenant_id)
+    return _entered(session.connection, row)
 
 
 @asynccontextmanager
@@ -72,6 +71,16 @@ async def owner_session(owner_pool: Pool, *, schema: str = "public") -> AsyncIte
     async with _transaction(owner_pool, readonly=False) as connection:
         await connection.execute("SELECT set_config('search_path', $1, true)", schema)
         yield Session(connection)
+
+
+def _entered(connection: Connection, row: asyncpg.Record | None) -> TenantSession:
+    if row is None:
+        raise NotFound(what="tenant")
+    tenant = tenant_of(row)
+    if tenant.state in {TenantState.PENDING, TenantState.PROVISIONING}:
+        raise TenantNotReady(state=tenant.state)
+    require_readable(tenant.state)
+    return TenantSession(connection, tenant)
 
 
 def tenant_of(row: asyncpg.Record) -> Tenant:

@@ -24,7 +24,7 @@ SELECT count(*) FROM inserted;
 SELECT pg_advisory_xact_lock(hashtext('platform.closing'), hashtext($1));
 
 -- name: usage_batches
-SELECT id, quarter_hours FROM usage_batches ORDER BY id FOR UPDATE;
+SELECT id, quarter_hours FROM usage_batches;
 
 -- name: copy_events
 -- Read by COPY, which takes no parameters: the literals are instants that the caller computed.
@@ -40,7 +40,7 @@ WHERE day < $1
   AND day >= least($2::date, (SELECT min(day) FROM daily_usage WHERE NOT judged AND day < $1)) - 7;
 
 -- name: write_days
--- In one statement: usage and its costs, which days stand judged, and that the batches are done with.
+-- In one statement: usage and its costs, and that the batches are done with; days that are over are judged next.
 WITH figures AS (
     SELECT *
     FROM jsonb_to_recordset($1::jsonb) AS figure (
@@ -53,19 +53,17 @@ WITH figures AS (
     ON CONFLICT (day, resource) DO UPDATE
     SET quantity = excluded.quantity, events = excluded.events, aggregated_at = excluded.aggregated_at,
         judged = excluded.judged
-), judged AS (
-    UPDATE daily_usage SET judged = true
-    WHERE day = ANY ($4::date[])
-      AND NOT judged
-      AND (day, resource) NOT IN (SELECT day, resource FROM figures)
 ), forgotten AS (
-    DELETE FROM usage_batches WHERE id = ANY ($5::bigint[])
+    DELETE FROM usage_batches WHERE id = ANY ($4::bigint[])
 )
 INSERT INTO cost_records (day, resource, quantity, unit_price, price_id, currency, amount)
 SELECT day, resource, trim_scale(quantity), unit_price, price_id, currency, amount FROM figures
 ON CONFLICT (day, resource) DO UPDATE
 SET quantity = excluded.quantity, unit_price = excluded.unit_price, price_id = excluded.price_id,
     currency = excluded.currency, amount = excluded.amount;
+
+-- name: mark_judged
+UPDATE daily_usage SET judged = true WHERE day = ANY ($1::date[]) AND NOT judged;
 
 -- name: write_anomalies
 WITH found AS (
