@@ -81,8 +81,8 @@ async def provisioned(client: Client) -> dict[str, Account]:
     """Tenants whose provisioning was cut off, each at another place."""
     chains = {f"tenant-{place}": chain for place, chain in PROVISIONING.items()}
     answers = await crash(client, chains, asyncio.gather(*(client.register(slug) for slug in chains)))
-    for answer in answers:
-        assert answer.status_code == 202
+    for answer in answers:  # 201 where all this takes less than the two seconds that an answer waits
+        assert answer.status_code in {201, 202}, answer.text
         job = await client.done(answer.json()["job"]["id"])
         assert job.attempts == 2
     return {place: await client.log_in(f"tenant-{place}") for place in PROVISIONING}

@@ -60,6 +60,11 @@ async def test_five_wrong_guesses_are_free_and_then_waits_grow_to_a_quarter_of_a
     assert max(waits) == QUARTER
 
 
+async def test_a_free_attempt_delays_nobody_whose_clock_is_a_moment_behind(bench: Bench) -> None:
+    await bench.begin(NOW, HOME)
+    assert await bench.wait(NOW - 0.05, HOME) == 0
+
+
 async def test_a_refused_attempt_makes_nobody_wait_longer(bench: Bench) -> None:
     for _ in range(5):
         await bench.begin(NOW, ATTACKER)

@@ -93,7 +93,9 @@ def failed_once_more(failures: Failures, patience: Patience, now: float) -> Fail
     forgiven = max(0.0, now - failures.at) / patience.forgiven_every.total_seconds()
     count = max(0.0, failures.count - forgiven) + 1
     delay = delay_after(math.ceil(count - ALMOST), free=patience.free)
-    return Failures(count, now, max(failures.until, now + delay.total_seconds()))
+    # A free failure sets no end of waiting, not even `now`: another process's clock may be a moment behind.
+    until = max(failures.until, now + delay.total_seconds()) if delay else failures.until
+    return Failures(count, now, until)
 
 
 def one_taken_back(failures: Failures) -> Failures:

@@ -21,7 +21,8 @@ end
 local function fail(key, patience)
   local count, at, wait_until = read(key)
   count = math.max(0, count - math.max(0, now - at) / patience.forgiven_every) + 1
-  wait_until = math.max(wait_until, now + delay_after(count, patience.free))
+  local delay = delay_after(count, patience.free)
+  if delay > 0 then wait_until = math.max(wait_until, now + delay) end
   redis.call('HSET', key, 'count', string.format('%.6f', count), 'at', string.format('%.6f', now),
     'until', string.format('%.6f', wait_until))
   redis.call('EXPIRE', key, math.ceil(math.max(count * patience.forgiven_every, wait_until - now)) + 1)
