@@ -1,0 +1,13 @@
+-- name: ledger_salt
+-- The entries of a month share a salt, so that looking for many in a long ledger stays quick.
+SELECT salt FROM public.deletion_ledger
+WHERE erased_at >= date_trunc('month', $1::timestamptz, 'UTC')
+ORDER BY erased_at DESC
+LIMIT 1;
+
+-- name: append_to_ledger
+INSERT INTO public.deletion_ledger (id, kind, salt, digest, erased_at) VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (salt, digest) DO NOTHING;
+
+-- name: deletion_ledger
+SELECT id, kind, salt, digest, erased_at FROM public.deletion_ledger ORDER BY erased_at, id;
