@@ -21,6 +21,8 @@ def test_there_is_no_default_for_a_secret() -> None:
         "signing_key",
         "secret_key",
         "smtp_url",
+        "s3_access_key_id",
+        "s3_secret_access_key",
     }
     assert {field.default for field in secrets} == {None}
 
@@ -94,6 +96,10 @@ def test_an_override_wins_over_the_environment_unless_it_is_none() -> None:
         ("PLATFORM_CORS_ORIGINS", "https://app.example.com/"),
         ("PLATFORM_CORS_ORIGINS", "https://*.example.com"),
         ("PLATFORM_TENANT_BURST", "0"),
+        ("PLATFORM_OBJECT_STORE", "s3://"),
+        ("PLATFORM_OBJECT_STORE", "s3://Eighty/x"),
+        ("PLATFORM_S3_ENDPOINT", "eighty"),
+        ("PLATFORM_S3_ACCESS_KEY_ID", "eighty"),
         ("PLATFORM_SELLER_COUNTRY", "XX"),
         ("PLATFORM_SELLER_COUNTRY", "US"),
     ],

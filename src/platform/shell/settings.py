@@ -13,6 +13,8 @@ from core.errors import SettingInvalid
 from core.network import parsed_networks
 
 PREFIX = "PLATFORM_"
+S3_SCHEME = "s3://"
+BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 
 
@@ -34,8 +36,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     `secret_key` hashes API keys and encrypts second factors; it is made in the data folder unless given.
     `database_url` is what API and worker log in with; `owner_database_url` belongs to the worker and the
     command line alone. Without the first, and without `redis_url`, `eu-platform up` starts embedded servers
-    in the folder `data`. Without `smtp_url` (`smtps://user:password@host`), mail is kept there as files;
-    links in it lead to `public_url`.
+    in the folder `data`, where objects are kept, too, unless `object_store` names another folder or an
+    S3-compatible bucket (`s3://bucket/prefix`). Without `smtp_url`
+    (`smtps://user:password@host`), mail is kept in `data` as files; links in it lead to `public_url`.
     """
 
     database_url: Secret | None = None
@@ -76,6 +79,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     smtp_url: Secret | None = None
     mail_from: str = "eu-platform@localhost"
     public_url: str | None = None
+    object_store: str | None = None
+    s3_endpoint: str | None = None
+    s3_region: str = "eu-central-1"
+    s3_access_key_id: Secret | None = None
+    s3_secret_access_key: Secret | None = None
     seller_name: str = "EU Platform GmbH"
     seller_country: str = "DE"
     seller_vat_id: str | None = None
@@ -96,6 +104,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def mail_folder(self) -> Path:
         """Where mail is kept that no server is set for."""
         return self.data / "mail"
+
+    @property
+    def object_store_is_bucket(self) -> bool:
+        """Whether objects go into an S3-compatible bucket rather than a folder."""
+        return (self.object_store or "").startswith(S3_SCHEME)
+
+    @property
+    def objects_folder(self) -> Path:
+        """Where objects are kept when no bucket is set: a folder that API and worker both see."""
+        return self.data / "objects" if self.object_store is None else Path(self.object_store)
 
     @property
     def metrics_folder(self) -> Path:
@@ -142,6 +160,16 @@ def _require_valid_edge(settings: Settings) -> None:
         raise SettingInvalid(name=PREFIX + "CORS_ORIGINS", reason=reason)
 
 
+def _require_valid_store(settings: Settings) -> None:
+    if settings.object_store_is_bucket and not BUCKET.fullmatch(settings.object_store or ""):
+        raise SettingInvalid(name=PREFIX + "OBJECT_STORE", reason="must be a folder, or s3://bucket/prefix")
+    if settings.s3_endpoint is not None and not ORIGIN.fullmatch(settings.s3_endpoint):
+        raise SettingInvalid(name=PREFIX + "S3_ENDPOINT", reason="must be an origin (https://s3.example.com)")
+    if (settings.s3_access_key_id is None) != (settings.s3_secret_access_key is None):
+        reason = "must be set together with PLATFORM_S3_SECRET_ACCESS_KEY, or neither"
+        raise SettingInvalid(name=PREFIX + "S3_ACCESS_KEY_ID", reason=reason)
+
+
 def _require_valid(settings: Settings) -> None:
     positive = (
         "port",
@@ -174,5 +202,6 @@ def _require_valid(settings: Settings) -> None:
     if settings.smtp_url is not None and not settings.smtp_url.value.startswith(("smtp://", "smtps://")):
         raise SettingInvalid(name=PREFIX + "SMTP_URL", reason="must begin with smtp:// or smtps://")
     _require_valid_edge(settings)
+    _require_valid_store(settings)
     if settings.seller_country not in STANDARD_VAT:
         raise SettingInvalid(name=PREFIX + "SELLER_COUNTRY", reason="must be a member state of the EU")
