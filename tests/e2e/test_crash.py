@@ -236,7 +236,7 @@ async def test_an_invoice_that_was_cut_off_is_audited_once(
     entries = await client.platform.fetch(
         "SELECT subject FROM public.audit_log WHERE chain = $1 AND action = 'invoice.issued'"
         " ORDER BY occurred_at",
-        invoiced[place].schema,
+        str(invoiced[place].tenant_id),
     )
     numbers = await client.platform.fetch(
         f"SELECT 'invoice:' || number AS subject FROM {invoiced[place].schema}.invoices ORDER BY number"

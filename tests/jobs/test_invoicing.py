@@ -33,7 +33,7 @@ async def invoices_of(installation: Installation, tenant: Tenant) -> list[Invoic
 
 async def audited(installation: Installation, tenant: Tenant) -> list[object]:
     query = "SELECT subject FROM audit_log WHERE chain = $1 AND action = 'invoice.issued'"
-    return [row["subject"] for row in await rows(installation, query, tenant.schema)]
+    return [row["subject"] for row in await rows(installation, query, tenant.chain)]
 
 
 async def open_jobs(installation: Installation, tenant: Tenant) -> list[object]:

@@ -30,7 +30,9 @@ async def test_only_the_owner_may_make_roles_and_only_the_administrator_is_a_sup
     found = {row["rolname"]: tuple(row.values())[1:] for row in await rows(installation, query)}
     assert found == {
         "platform_app": (False, False, True, False),
+        "platform_eraser": (False, False, False, True),
         "platform_owner": (False, True, True, True),
+        "platform_sequencer": (False, False, False, True),
         "platform_tenant": (False, False, False, True),
     }
 

@@ -220,7 +220,7 @@ async def test_a_tenant_session_appends_to_its_own_chain(installation: Installat
     async with tenant_session(installation.pool, tenant_id=pair.mine.id) as session:
         await append_entry(session, AuditEntry("test", subject, SYSTEM, details={"b": "2", "a": "1"}))
     entries = await rows(installation, "SELECT chain, details FROM audit_log WHERE subject = $1", subject)
-    assert entries == [{"chain": pair.mine.schema, "details": '{"a":"1","b":"2"}'}]
+    assert entries == [{"chain": pair.mine.chain, "details": '{"a":"1","b":"2"}'}]
 
 
 async def test_a_tenant_session_cannot_append_to_the_chain_of_the_platform(
@@ -241,7 +241,7 @@ async def test_a_tenant_session_cannot_append_to_another_tenants_chain(
     """
     with pytest.raises(InsufficientPrivilegeError):
         async with tenant_session(installation.pool, tenant_id=pair.mine.id) as session:
-            await session.connection.execute(query, uuid4(), pair.theirs.schema)
+            await session.connection.execute(query, uuid4(), pair.theirs.chain)
 
 
 async def test_the_platform_changes_no_audit_entry_either(installation: Installation) -> None:

@@ -81,7 +81,7 @@ async def test_a_member_acknowledges_an_anomaly_once(api: Api, tenant: Tenant) -
     assert await listed(viewer, acknowledged="true") == [first.json()]
     assert await listed(viewer, acknowledged="false") == found[1:]
     query = "SELECT subject FROM audit_log WHERE chain = $1 AND actor_id = $2"
-    audited = await rows(api.installation, query, tenant.schema, member.account.id)
+    audited = await rows(api.installation, query, tenant.chain, member.account.id)
     assert audited == [{"subject": f"anomaly:{found[0]['id']}"}]
 
 

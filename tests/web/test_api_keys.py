@@ -39,7 +39,7 @@ async def record(
 async def entries(api: Api, tenant: Tenant, action: str) -> list[Mapping[str, object]]:
     """What the tenant's chain says of an action."""
     query = "SELECT * FROM public.audit_log WHERE chain = $1 AND action = $2 ORDER BY occurred_at"
-    return await rows(api.installation, query, tenant.schema, action)
+    return await rows(api.installation, query, tenant.chain, action)
 
 
 @pytest.mark.parametrize("role", [Role.OWNER, Role.ADMIN])

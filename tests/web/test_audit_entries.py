@@ -59,14 +59,14 @@ async def log_in(api: Api, slug: str, email: str, password: str = PASSWORD) -> d
 async def test_a_login(api: Api, tenant: Tenant) -> None:
     ada = await person(api, tenant)
     await log_in(api, tenant.slug, ada.email)
-    entry = await entry_of(api, tenant.schema, "auth.login", f"user:{ada.id}")
+    entry = await entry_of(api, tenant.chain, "auth.login", f"user:{ada.id}")
     assert told(entry) == ("anonymous", None, HERE, "success")
 
 
 async def test_a_failed_login_of_a_user(api: Api, tenant: Tenant) -> None:
     ada = await person(api, tenant)
     assert not await log_in(api, tenant.slug, ada.email, "wrong")
-    entry = await entry_of(api, tenant.schema, "auth.login_failed", f"user:{ada.id}")
+    entry = await entry_of(api, tenant.chain, "auth.login_failed", f"user:{ada.id}")
     assert told(entry) == ("anonymous", None, HERE, "denied")
     assert entry["request_id"] is not None
 
@@ -80,7 +80,7 @@ async def test_a_failed_login_of_an_operator(api: Api) -> None:
 
 async def test_a_failed_login_of_an_unknown_user_without_what_was_typed(api: Api, tenant: Tenant) -> None:
     assert not await log_in(api, tenant.slug, "my secret password")
-    entry = await entry_of(api, tenant.schema, "auth.login_failed", "user:unknown")
+    entry = await entry_of(api, tenant.chain, "auth.login_failed", "user:unknown")
     assert told(entry) == ("anonymous", None, HERE, "denied")
     assert "secret" not in str(entry)
 
@@ -102,7 +102,7 @@ async def test_the_reuse_of_a_refresh_token(api: Api, tenant: Tenant) -> None:
     body = {"refresh_token": (await log_in(api, tenant.slug, ada.email))["refresh_token"]}
     assert (await api.post("/auth/refresh", json=body)).status_code == 200
     problem_of(await api.post("/auth/refresh", json=body), 401, "refresh-token-refused")
-    entry = await entry_of(api, tenant.schema, "auth.refresh_reused", f"user:{ada.id}")
+    entry = await entry_of(api, tenant.chain, "auth.refresh_reused", f"user:{ada.id}")
     assert told(entry) == ("anonymous", None, HERE, "denied")
 
 
@@ -134,11 +134,11 @@ async def test_a_change_of_role_and_its_refusal(api: Api, tenant: Tenant) -> Non
     member = await person(api, tenant)
     changed = await owner.send("PATCH", f"./users/{member.id}", json={"role": "VIEWER"})
     assert changed.status_code == 200
-    entry = await entry_of(api, tenant.schema, "user.updated", f"user:{member.id}")
+    entry = await entry_of(api, tenant.chain, "user.updated", f"user:{member.id}")
     assert told(entry) == ("user", owner.account.id, HERE, "success")
     refused = await admin.send("PATCH", f"./users/{owner.account.id}", json={"role": "VIEWER"})
     assert refused.status_code == 403
-    entry = await entry_of(api, tenant.schema, "user.updated", f"user:{owner.account.id}")
+    entry = await entry_of(api, tenant.chain, "user.updated", f"user:{owner.account.id}")
     assert told(entry) == ("user", admin.account.id, HERE, "denied")
 
 
@@ -155,7 +155,7 @@ async def test_an_invitation_from_its_making_to_its_acceptance(api: Api, tenant:
         ("accepted", made["id"], ("anonymous", None, HERE, "success")),
         ("revoked", other["id"], by_owner),
     ):
-        entry = await entry_of(api, tenant.schema, f"invitation.{action}", f"invitation:{id_}")
+        entry = await entry_of(api, tenant.chain, f"invitation.{action}", f"invitation:{id_}")
         assert told(entry) == who
 
 
@@ -170,7 +170,7 @@ async def test_a_second_factor_and_a_wrong_code(api: Api, tenant: Tenant) -> Non
         ("auth.second_factor_failed", "denied"),
         ("auth.totp_confirmed", "success"),
     ):
-        entry = await entry_of(api, tenant.schema, action, f"user:{me}")
+        entry = await entry_of(api, tenant.chain, action, f"user:{me}")
         assert told(entry) == ("user", me, HERE, outcome)
 
 
@@ -179,7 +179,7 @@ async def test_an_api_key_that_is_made_and_revoked(api: Api, tenant: Tenant) -> 
     made = (await owner.post("./api-keys", json={"name": "meter", "scopes": ["usage:write"]})).json()
     assert (await owner.send("DELETE", f"./api-keys/{made['id']}")).status_code == 204
     for action in ("api_key.created", "api_key.revoked"):
-        entry = await entry_of(api, tenant.schema, action, f"api_key:{made['id']}")
+        entry = await entry_of(api, tenant.chain, action, f"api_key:{made['id']}")
         assert told(entry) == ("user", owner.account.id, HERE, "success")
 
 
@@ -190,7 +190,7 @@ async def test_what_an_operator_does_to_a_tenant(api: Api, tenant: Tenant) -> No
     assert (await operator.post(f"{path}/suspend")).status_code == 200
     assert (await operator.post(f"{path}/activate")).status_code == 200
     for chain, action in (
-        (tenant.schema, "usage.recorded"),
+        (tenant.chain, "usage.recorded"),
         (PLATFORM_CHAIN, "tenant.suspend"),
         (PLATFORM_CHAIN, "tenant.activate"),
     ):
@@ -202,4 +202,4 @@ async def test_usage_that_a_tenants_own_people_send_leaves_no_entry(api: Api, te
     member = await api.as_(Role.MEMBER, tenant)
     assert (await member.post("./usage", json=[sent("one")])).status_code == 200
     query = "SELECT FROM public.audit_log WHERE chain = $1 AND action = 'usage.recorded'"
-    assert not await rows(api.installation, query, tenant.schema)
+    assert not await rows(api.installation, query, tenant.chain)

@@ -35,7 +35,7 @@ async def entries(api: Api, tenant: Tenant) -> list[Mapping[str, object]]:
     query = """
         SELECT * FROM public.audit_log WHERE chain = $1 AND action LIKE 'invitation.%' ORDER BY occurred_at
     """
-    return await rows(api.installation, query, tenant.schema)
+    return await rows(api.installation, query, tenant.chain)
 
 
 async def test_who_accepts_an_invitation_gets_its_role_and_can_log_in(api: Api, tenant: Tenant) -> None:

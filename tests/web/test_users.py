@@ -24,7 +24,7 @@ async def changed(caller: Caller, whom: Caller, **fields: Any) -> dict[str, Any]
 async def entries(api: Api, tenant: Tenant) -> list[Mapping[str, object]]:
     """What the tenant's chain says of changed accounts."""
     query = "SELECT * FROM public.audit_log WHERE chain = $1 AND action = 'user.updated' ORDER BY occurred_at"
-    return await rows(api.installation, query, tenant.schema)
+    return await rows(api.installation, query, tenant.chain)
 
 
 async def owners(api: Api, tenant: Tenant) -> int:

@@ -83,6 +83,11 @@ class Tenant(msgspec.Struct, frozen=True):
         """The tenant's schema and database role."""
         return schema_name(self.slug)
 
+    @property
+    def chain(self) -> str:
+        """The name of the tenant's audit chain: its id, since what is hashed cannot be erased."""
+        return str(self.id)
+
 
 def schema_name(slug: str) -> str:
     """The schema and role of the tenant with this slug; no two slugs share one, since none has an underscore.

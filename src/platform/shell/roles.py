@@ -30,7 +30,10 @@ class RolePasswords(msgspec.Struct, frozen=True):
 
 
 async def make_roles(admin_url: str, passwords: RolePasswords) -> None:
-    """Create or update platform_owner, platform_app and platform_tenant; may run any number of times.
+    """Create or update the platform's roles; may run any number of times.
+
+    Beside the two that log in, platform_tenant is what tenants' roles have in common, and platform_owner may
+    become platform_sequencer and platform_eraser, which alone may touch entries of the audit log.
 
     Raises ServerTooOld and RolesNeedAdministrator.
     """
@@ -61,6 +64,8 @@ async def _statements(connection: asyncpg.Connection, passwords: RolePasswords) 
         "platform_owner": f"LOGIN CREATEROLE PASSWORD {await _literal(connection, passwords.owner)}",
         "platform_app": f"LOGIN NOINHERIT PASSWORD {await _literal(connection, passwords.app)}",
         "platform_tenant": "NOLOGIN",
+        "platform_sequencer": "NOLOGIN",
+        "platform_eraser": "NOLOGIN",
     }
     existing = {row["rolname"] for row in await connection.fetch("SELECT rolname FROM pg_roles")}
     database = await connection.fetchval("SELECT quote_ident(current_database())")
@@ -71,12 +76,13 @@ async def _statements(connection: asyncpg.Connection, passwords: RolePasswords) 
     return [
         *makes,
         "GRANT platform_tenant TO platform_owner WITH ADMIN OPTION",
+        "GRANT platform_sequencer, platform_eraser TO platform_owner WITH INHERIT FALSE, SET TRUE",
         f"REVOKE ALL ON DATABASE {database} FROM PUBLIC",
         f"GRANT CONNECT, CREATE ON DATABASE {database} TO platform_owner",
         f"GRANT CONNECT ON DATABASE {database} TO platform_app",
         "REVOKE ALL ON SCHEMA public FROM PUBLIC",
         "GRANT ALL ON SCHEMA public TO platform_owner WITH GRANT OPTION",
-        "GRANT USAGE ON SCHEMA public TO platform_app, platform_tenant",
+        "GRANT USAGE ON SCHEMA public TO platform_app, platform_tenant, platform_sequencer, platform_eraser",
     ]
 
 

@@ -7,6 +7,7 @@ database refuses every row of every other tenant.
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from enum import StrEnum
 from typing import Any, cast
 from uuid import UUID
 
@@ -19,6 +20,13 @@ from core.errors import NotFound, TenantNotReady
 from core.tenant import Tenant, TenantState, require_readable
 from shell.database import Connection, Pool
 from shell.queries import SQL
+
+
+class OwnersRole(StrEnum):
+    """A role that the owner, and thus the worker, may become."""
+
+    SEQUENCER = "platform_sequencer"
+    ERASER = "platform_eraser"
 
 
 class Session(msgspec.Struct, frozen=True):
@@ -66,10 +74,17 @@ async def enter_tenant(session: Session, tenant_id: UUID) -> TenantSession:
 
 
 @asynccontextmanager
-async def owner_session(owner_pool: Pool, *, schema: str = "public") -> AsyncIterator[Session]:
-    """One transaction as the owner of all schemas, for migrations and provisioning in one of them."""
+async def owner_session(
+    owner_pool: Pool, *, schema: str = "public", role: OwnersRole | None = None
+) -> AsyncIterator[Session]:
+    """One transaction as the owner of all schemas, for migrations and provisioning in one of them.
+
+    Or as a role that the owner may become: it has one task, and only the rights that this takes.
+    """
     async with _transaction(owner_pool, readonly=False) as connection:
         await connection.execute("SELECT set_config('search_path', $1, true)", schema)
+        if role is not None:
+            await connection.execute("SELECT set_config('role', $1, true)", role)
         yield Session(connection)
 
 
