@@ -117,13 +117,13 @@ def tenant_of(row: asyncpg.Record) -> Tenant:
 async def _transaction(pool: Pool, *, readonly: bool) -> AsyncIterator[Connection]:
     async with pool.acquire() as acquired:
         connection = cast("Connection", acquired)
-        await connection.execute("BEGIN READ ONLY" if readonly else "BEGIN")
-        try:
+        try:  # around all of it: a request that is cancelled in BEGIN may have begun
+            await connection.execute("BEGIN READ ONLY" if readonly else "BEGIN")
             yield connection
+            await _commit(connection)
         except BaseException:
             await _roll_back(connection)
             raise
-        await _commit(connection)
 
 
 async def _commit(connection: Connection) -> None:
