@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import pytest_asyncio
 
-from core.errors import TooManyRequests
+from core.errors import AttemptThrottled
 from shell.attempts import REMEMBERED_SECONDS, Attempt, Attempts
 from shell.quick_redis import QuickRedis
 from shell.settings import Secret, Settings
@@ -34,7 +34,7 @@ class Bench(msgspec.Struct, frozen=True):
         """The seconds to wait; an attempt that goes on is one that fails."""
         try:
             await self.begin(now, address, account)
-        except TooManyRequests as refused:
+        except AttemptThrottled as refused:
             return int(refused.data["retry_after"])
         return 0
 
@@ -88,6 +88,27 @@ async def test_an_address_waits_whichever_accounts_it_tries(bench: Bench) -> Non
     waits = [await bench.wait(NOW, ATTACKER, f"acme {index}@example.com") for index in range(60)]
     assert waits == [0] * 51 + [1] * 9
     assert await bench.wait(NOW, HOME) == 0
+
+
+async def held(bench: Bench, now: float, address: str, account: str | None = None) -> str | None:
+    """What a refusal tells that it is to be audited for."""
+    with pytest.raises(AttemptThrottled) as refused:
+        await bench.begin(now, address, account)
+    found: str | None = refused.value.data["held"]
+    return found
+
+
+async def test_a_storm_of_refused_attempts_is_told_once(bench: Bench) -> None:
+    for _ in range(5):
+        await bench.begin(NOW, ATTACKER)
+    assert [await held(bench, NOW, HOME) for _ in range(20)] == ["account"] + [None] * 19
+
+
+async def test_an_address_that_tries_many_accounts_is_told_once(bench: Bench) -> None:
+    for number in range(51):
+        await bench.begin(NOW, ATTACKER, f"{bench.account} {number}")
+    told = [await held(bench, NOW, ATTACKER, f"{bench.account} other {number}") for number in range(20)]
+    assert told == ["address"] + [None] * 19
 
 
 async def test_an_ipv6_network_counts_as_one_address(bench: Bench) -> None:

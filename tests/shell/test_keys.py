@@ -63,6 +63,10 @@ def test_without_any_key_it_says_what_is_missing(tmp_path: Path) -> None:
         load_keys(Settings(data=tmp_path), NOW)
 
 
+def short_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(public_exponent=65537, key_size=2040)  # noqa: S505 -- it is to be refused
+
+
 @pytest.mark.parametrize(
     ("pem", "reason"),
     [
@@ -71,8 +75,9 @@ def test_without_any_key_it_says_what_is_missing(tmp_path: Path) -> None:
         (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "no RSA key"),
         (public_pem(another_key()), "public key"),
         (private_pem(ec.generate_private_key(ec.SECP256R1())), "no RSA key"),
+        (private_pem(short_key()), "fewer than 2048 bits"),
     ],
-    ids=["empty", "garbage", "damaged", "public", "another kind"],
+    ids=["empty", "garbage", "damaged", "public", "another kind", "too short"],
 )
 def test_what_is_no_private_rsa_key_is_refused_without_being_repeated(
     tmp_path: Path, pem: bytes, reason: str

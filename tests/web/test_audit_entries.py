@@ -19,7 +19,7 @@ from shell.commands.operator import create_operator
 from shell.keys import load_keys
 from tests.events import sent
 from tests.installation import add_account, new_slug, rows
-from tests.web.client import PASSWORD, Api, problem_of
+from tests.web.client import PASSWORD, Api, Caller, problem_of
 
 HERE = "127.0.0.1"
 
@@ -160,8 +160,9 @@ async def test_an_invitation_from_its_making_to_its_acceptance(api: Api, tenant:
 
 
 async def test_a_second_factor_and_a_wrong_code(api: Api, tenant: Tenant) -> None:
-    caller = await api.as_(Role.MEMBER, tenant)
-    totp = TOTP((await caller.post("/auth/totp")).json()["secret"])
+    account = await person(api, tenant)
+    caller = Caller(api.http, api.token(account, tenant), account, tenant)
+    totp = TOTP((await caller.post("/auth/totp", json={"password": PASSWORD})).json()["secret"])
     assert (await caller.post("/auth/totp/confirm", json={"code": "abcdef"})).status_code == 401
     assert (await caller.post("/auth/totp/confirm", json={"code": totp.now()})).status_code == 200
     me = caller.account.id

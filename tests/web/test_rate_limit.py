@@ -13,7 +13,7 @@ from core.permission import Role
 from core.tenant import Tenant
 from shell.passwords import Passwords
 from shell.settings import Secret
-from tests.installation import Installation, add_account
+from tests.installation import Installation, add_account, rows
 from tests.web.client import PASSWORD, Api, problem_of, running
 from web.app import application, served
 from web.services import services_of
@@ -63,6 +63,28 @@ async def test_guessing_at_an_account_is_slowed_down(
         assert refused.headers["retry-after"] == "1"
         assert refused.headers["ratelimit-policy"] == '"login";q=5;w=900'
         assert refused.headers["ratelimit"] == '"login";r=0;t=1'
+
+
+async def test_a_throttled_login_is_audited_once_with_whom_from_where_and_what(
+    installation: Installation, tenant: Tenant
+) -> None:
+    email = await account_with_password(installation, tenant)
+    async with limited(installation) as api:
+        for _ in range(5):
+            await log_in(api, tenant, email, "wrong password 1")
+        for _ in range(10):
+            problem_of(await log_in(api, tenant, email), 429, "too-many-requests")
+    [user] = await rows(installation, f"SELECT id FROM {tenant.schema}.users WHERE email = $1", email)
+    entries = await rows(
+        installation,
+        "SELECT subject, outcome, address, details::text FROM public.audit_log"
+        " WHERE action = 'auth.throttled' AND subject = $1",
+        f"user:{user['id']}",
+    )
+    [entry] = entries
+    assert (entry["outcome"], entry["address"]) == ("denied", "127.0.0.1")
+    assert "account" in str(entry["details"])
+    assert email not in str(entry)
 
 
 async def test_an_unknown_account_is_slowed_down_alike(installation: Installation, tenant: Tenant) -> None:

@@ -24,6 +24,8 @@ from web.app import application
 from web.services import services_of
 from web.telemetry import Telemetry
 
+OWN_PASSWORD = {"password": PASSWORD}
+
 
 class Person(msgspec.Struct, frozen=True):
     """An account that can log in, with a second factor."""
@@ -76,7 +78,7 @@ async def test_a_factor_is_enrolled_confirmed_and_then_asked_for(api: Api, tenan
     phc = await api.services.passwords.hash(PASSWORD)
     account = await add_account(api.installation, tenant, Role.VIEWER, phc=phc)
     caller = Caller(api.http, api.token(account, tenant), account, tenant)
-    enrolled = (await caller.post("/auth/totp")).json()
+    enrolled = (await caller.post("/auth/totp", json=OWN_PASSWORD)).json()
     uri = pyotp.parse_uri(enrolled["otpauth_uri"])
     assert isinstance(uri, TOTP)
     assert (uri.secret, uri.name, uri.issuer) == (enrolled["secret"], account.email, "eu-platform")
@@ -89,7 +91,7 @@ async def test_a_factor_is_enrolled_confirmed_and_then_asked_for(api: Api, tenan
     assert len(answer.json()["recovery_codes"]) == 10
 
     problem_of(await api.post("/auth/login", json=someone.login()), 401, "second-factor-required")
-    problem_of(await caller.post("/auth/totp"), 409, "second-factor-exists")
+    problem_of(await caller.post("/auth/totp", json=OWN_PASSWORD), 409, "second-factor-exists")
     problem_of(await caller.post("/auth/totp/confirm", json={"code": "000000"}), 409, "second-factor-exists")
     assert (await caller.get("/auth/me")).json()["user"]["has_second_factor"] is True
     assert await audited(api, account) == [
@@ -99,13 +101,26 @@ async def test_a_factor_is_enrolled_confirmed_and_then_asked_for(api: Api, tenan
     ]
 
 
+async def test_a_stolen_access_token_is_not_enough_to_enrol_a_factor(api: Api, tenant: Tenant) -> None:
+    phc = await api.services.passwords.hash(PASSWORD)
+    account = await add_account(api.installation, tenant, Role.OWNER, phc=phc)
+    thief = Caller(api.http, api.token(account, tenant), account, tenant)
+    problem_of(await thief.post("/auth/totp"), 422)
+    problem_of(await thief.post("/auth/totp", json={}), 422)
+    wrong = await thief.post("/auth/totp", json={"password": "a guess of a thief"})
+    problem_of(wrong, 401, "wrong-credentials")
+    assert await audited(api, account) == [("auth.totp_enrolled", Outcome.DENIED)]
+    answer = await thief.post("/auth/totp/confirm", json={"code": "000000"})
+    problem_of(answer, 401, "second-factor-wrong")
+
+
 async def test_confirming_a_factor_ends_the_accounts_other_sessions(api: Api, tenant: Tenant) -> None:
     phc = await api.services.passwords.hash(PASSWORD)
     account = await add_account(api.installation, tenant, Role.VIEWER, phc=phc)
     someone = Person(account, tenant, TOTP("A" * 32), [])
     other = (await api.post("/auth/login", json=someone.login())).json()
     caller = Caller(api.http, api.token(account, tenant), account, tenant)
-    totp = TOTP((await caller.post("/auth/totp")).json()["secret"])
+    totp = TOTP((await caller.post("/auth/totp", json=OWN_PASSWORD)).json()["secret"])
     await caller.post("/auth/totp/confirm", json={"code": totp.now()})
     refused = await api.post("/auth/refresh", json={"refresh_token": other["refresh_token"]})
     assert refused.status_code == httpx.codes.UNAUTHORIZED
@@ -263,11 +278,13 @@ async def strict_api(installation: Installation) -> AsyncIterator[Api]:
 
 
 async def test_an_operator_may_only_enrol_where_a_factor_is_required(strict_api: Api) -> None:
-    operator = await strict_api.operator()
+    phc = await strict_api.services.passwords.hash(PASSWORD)
+    account = await add_account(strict_api.installation, None, Role.OPERATOR, phc=phc)
+    operator = Caller(strict_api.http, strict_api.token(account, None), account, None)
     for method, path in [("GET", "/tenants"), ("POST", "/tenants"), ("DELETE", "/auth/totp")]:
         answer = await operator.send(method, path, json={"code": "000000"})
         problem_of(answer, 403, "enrolment-required")
-    totp = TOTP((await operator.post("/auth/totp")).json()["secret"])
+    totp = TOTP((await operator.post("/auth/totp", json=OWN_PASSWORD)).json()["secret"])
     problem_of(await operator.get("/tenants"), 403, "enrolment-required")
     confirmed = await operator.post("/auth/totp/confirm", json={"code": totp.now()})
     assert confirmed.status_code == httpx.codes.OK

@@ -86,7 +86,14 @@ class PasswordTooCommon(PlatformError):
 class TooManyRequests(PlatformError):
     """Too many requests; try again in {retry_after} seconds."""
 
-    fields = ("retry_after", "verdicts")
+    fields: ClassVar[tuple[str, ...]] = ("retry_after", "verdicts")
+
+
+class AttemptThrottled(TooManyRequests):
+    """Too many attempts; try again in {retry_after} seconds."""
+
+    # `held` is what has to wait, the account or the address, the first time in a while that it is refused.
+    fields = ("retry_after", "verdicts", "held")
 
 
 class RoleTooHigh(PlatformError):

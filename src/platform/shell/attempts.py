@@ -8,6 +8,9 @@ Whoever guesses at an account makes all others wait who log in to it, a quarter 
 those at an address from which the account was logged in to within the last month. That pair has a count of
 its own, which others cannot touch.
 
+A refusal tells once in a quarter of an hour what has to wait, so that it can be audited, and a storm of
+refused attempts leaves one entry.
+
 Without Redis, each process counts for itself.
 """
 
@@ -19,7 +22,7 @@ from typing import TypeVar
 
 import msgspec
 
-from core.errors import TooManyRequests
+from core.errors import AttemptThrottled
 from core.network import network_of
 from core.throttling import Failures, Patience, failed_once_more, one_taken_back, refused
 from shell.quick_redis import QuickRedis
@@ -32,6 +35,9 @@ REMEMBERED_SECONDS = 30 * 86_400
 """For how long an address from which an account was logged in to is known."""
 
 COUNTED_LOCALLY = 50_000
+TOLD_SECONDS = 900
+"""How long a refusal of the same account or address is not told again; attempt.lua has the same."""
+
 ACCOUNT_FORGIVEN_EVERY = timedelta(minutes=15)
 ADDRESS_FORGIVEN_EVERY = timedelta(seconds=30)
 
@@ -67,9 +73,10 @@ class Attempts:
         self._key = derived_key(secret, "throttling")
         self._failures: OrderedDict[str, Failures] = OrderedDict()
         self._known: OrderedDict[str, float] = OrderedDict()
+        self._told: OrderedDict[str, float] = OrderedDict()
 
     async def begin(self, rule: Rule, *, account: str, address: str | None, now: float) -> Attempt:
-        """Count an attempt as a failure until it is settled; raises TooManyRequests where it must wait."""
+        """Count an attempt as a failure until it is settled; raises AttemptThrottled where it must wait."""
         place = network_of(address)
         known, *keys = (
             f"throttle:{rule.name}:{kind}:{self._digest(text)}"
@@ -85,7 +92,7 @@ class Attempts:
             return self._begun_here(rule, known, keys, now)
         seconds, is_known = float(answer[0]), answer[1] == "1"
         if seconds > 0:
-            raise _too_many(rule, seconds)
+            raise _throttled(rule, seconds, held=answer[2] or None)
         return Attempt(rule, known, tuple(keys[:1] if is_known else keys[1:]), is_local=False)
 
     async def succeeded(self, attempt: Attempt, now: float) -> None:
@@ -108,13 +115,20 @@ class Attempts:
         """The same by the counts of this process alone."""
         is_known = self._known.get(known, 0) > now
         counted = tuple(keys[:1] if is_known else keys[1:])
-        seconds = max(self._failures.get(key, Failures()).until for key in counted) - now
-        if seconds > 0:
-            raise _too_many(rule, seconds)
+        until, longest = max((self._failures.get(key, Failures()).until, key) for key in counted)
+        if until > now:
+            raise _throttled(rule, until - now, held=self._held(longest, now))
         for key, patience in zip(counted, (rule.account, rule.address), strict=False):
             failures = failed_once_more(self._failures.get(key, Failures()), patience, now)
             _keep(self._failures, key, failures)
         return Attempt(rule, known, counted, is_local=True)
+
+    def _held(self, key: str, now: float) -> str | None:
+        """What has to wait, unless it was told a moment ago."""
+        if self._told.get(key, 0) > now:
+            return None
+        _keep(self._told, key, now + TOLD_SECONDS)
+        return "address" if ":address:" in key else "account"
 
     def _digest(self, text: str) -> str:
         return hmac.digest(self._key, text.encode(), "sha256").hex()
@@ -144,7 +158,7 @@ def _arguments(rule: Rule, now: float) -> list[float]:
     ]
 
 
-def _too_many(rule: Rule, seconds: float) -> TooManyRequests:
+def _throttled(rule: Rule, seconds: float, *, held: str | None) -> AttemptThrottled:
     window = int(rule.account.forgiven_every.total_seconds())
     verdict = refused(rule.name, rule.account.free + 1, window=window, seconds=seconds)
-    return TooManyRequests(retry_after=verdict.reset, verdicts=(verdict,))
+    return AttemptThrottled(retry_after=verdict.reset, verdicts=(verdict,), held=held)

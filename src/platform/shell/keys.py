@@ -3,12 +3,13 @@
 import os
 import secrets
 import time
+import warnings
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
 import msgspec
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import KeySet, RSAKey
 
 from core.errors import SettingInvalid
@@ -16,6 +17,8 @@ from core.key_rotation import still_verifying
 from shell.settings import Secret, Settings
 
 BITS = 2048
+"""Of the keys that are made here, and the fewest that one may have (RFC 7518, 3.3)."""
+
 LEEWAY_SECONDS = 30
 """By how much the clocks of those who issue and verify tokens may differ."""
 
@@ -191,11 +194,15 @@ def _read(name: str, file: Path) -> RSAKey:
 @lru_cache(maxsize=16)  # checking that two numbers are prime takes 45 ms, in which no request is answered
 def _parse(name: str, pem: bytes) -> RSAKey:
     try:
-        key = RSAKey.import_key(pem)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # of a short key, which is refused below
+            key = RSAKey.import_key(pem)
     except (ValueError, JoseError) as error:
         raise SettingInvalid(name=name, reason="holds no RSA key in PEM") from error
     if not key.is_private:
         raise SettingInvalid(name=name, reason="holds a public key; the private one is needed to sign")
+    if key.raw_value.key_size < BITS:
+        raise SettingInvalid(name=name, reason=f"holds an RSA key of fewer than {BITS} bits")
     return key
 
 

@@ -33,7 +33,7 @@ from shell.session import Session, platform_session
 from shell.tokens import slug_in_refresh_token
 from web.guards import actor_of, signed_in
 from web.problems import problems
-from web.rate_limit import attempted
+from web.rate_limit import Target, attempted
 from web.second_factor import Code, shown
 from web.services import Services
 from web.sign_in import Tokens, client_of, tokens_for
@@ -88,7 +88,7 @@ async def login(
     """Exchange credentials for tokens; the answer and its cost are the same for unknown accounts."""
     slug, email = _named_tenant(data.tenant, x_tenant), normalised_email(data.email)
     services.passwords.require_room()
-    async with attempted(services, request, services.attempts.login, account=f"{slug} {email}"):
+    async with attempted(services, request, services.attempts.login, Target(slug, email)):
         try:
             return await _logged_in(services, request, slug, data)
         except WrongCredentials:

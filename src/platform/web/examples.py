@@ -217,6 +217,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "Organisation": [_ORGANISATION],
+    "OwnPassword": [{"password": "correct horse battery staple"}],
     "PasswordChange": [
         {"current_password": "correct horse battery staple", "new_password": "seven quiet rivers, no bridge"}
     ],

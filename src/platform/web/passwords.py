@@ -10,20 +10,20 @@ from litestar import Request, Router, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
-from core.audit import AuditEntry, Outcome
+from core.audit import AuditEntry
 from core.errors import NotFound, ResetRefused, TenantGone, TenantNotReady, WrongCredentials
 from core.identity import Account, Identity, normalised_email
 from core.password_reset import MAX_TOKEN_LENGTH, ResetRequest, slug_in_reset_token
 from core.registration import Email, NewPassword
 from core.tenant import PLATFORM_SLUG, Slug, Tenant
-from shell import accounts, password_reset
+from shell import password_reset
 from shell.account_session import account_session, append_account_entry, tenant_in
-from shell.accounts import Credentials
 from shell.announce import announce
 from shell.session import Session, platform_session
 from web.guards import actor_of, address_of, signed_in
+from web.own_password import require_own_password
 from web.problems import problems
-from web.rate_limit import attempted, counted
+from web.rate_limit import Target, counted
 from web.services import Services
 
 
@@ -71,12 +71,9 @@ async def change_password(
     services: NamedDependency[Services],
 ) -> None:
     """Set a new password; all other sessions of the account end."""
-    found, tenant = await _own_credentials(services, identity)
-    account = f"{identity.tenant_slug or PLATFORM_SLUG} {found.account.email}"
-    async with attempted(services, request, services.attempts.login, account=account):
-        if not await services.passwords.matches(data.current_password, found.password_hash):
-            await _audit_refusal(services, request, identity)
-            raise WrongCredentials
+    found, tenant = await require_own_password(
+        services, request, identity, data.current_password, action="auth.password_changed"
+    )
     hashed = await services.passwords.hash_new(data.new_password, about=_about(found.account, tenant))
     now = datetime.now(UTC)
     async with account_session(services.pool, identity.tenant_slug or PLATFORM_SLUG) as session:
@@ -101,8 +98,7 @@ async def ask_for_reset(
 ) -> ResetAsked:
     """Have a token mailed that can be used once in 30 minutes; the answer never tells who has an account."""
     asked = ResetRequest(data.tenant, normalised_email(data.email), address_of(request))
-    account = f"{asked.tenant} {asked.email}"
-    await counted(services, request, services.attempts.reset, account=account)
+    await counted(services, request, services.attempts.reset, Target(asked.tenant, asked.email))
     async with platform_session(services.pool) as session:
         job = await services.password_resets.ask(session, asked, request_id=actor_of(request).request_id)
     await announce(services.announcer, [job.id])
@@ -134,23 +130,6 @@ async def reset_password(
             session, AuditEntry("auth.password_reset", f"user:{account.id}", actor_of(request))
         )
     services.standings.forget(account.id)
-
-
-async def _own_credentials(services: Services, identity: Identity) -> tuple[Credentials, Tenant | None]:
-    slug = identity.tenant_slug or PLATFORM_SLUG
-    async with account_session(services.pool, slug, readonly=True) as session:
-        account = await accounts.get(session, identity.user_id)
-        found = await accounts.credentials_of(session, account.email)
-        if found is None:
-            raise WrongCredentials
-        return found, tenant_in(session)
-
-
-async def _audit_refusal(services: Services, request: Request[Any, Any, Any], identity: Identity) -> None:
-    async with account_session(services.pool, identity.tenant_slug or PLATFORM_SLUG) as session:
-        actor = actor_of(request, identity)
-        entry = AuditEntry("auth.password_changed", f"user:{identity.user_id}", actor, Outcome.DENIED)
-        await append_account_entry(session, entry)
 
 
 def _about(account: Account, tenant: Tenant | None) -> list[str]:

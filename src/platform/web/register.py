@@ -17,7 +17,7 @@ from core.errors import InvalidInput, InvitationRefused, MalformedBody, NotFound
 from core.identity import Account, normalised_email
 from core.permission import Role
 from core.registration import Email, Name, NewPassword, Organisation, require_valid
-from core.tenant import Tenant, require_writable
+from core.tenant import PLATFORM_SLUG, Tenant, require_writable
 from shell import invitations
 from shell.audit import append_entry
 from shell.invitations import Accepted, slug_in_invitation
@@ -27,7 +27,7 @@ from web.founding import Claim, TenantFounded, answer_founded, found_tenant, sti
 from web.guards import actor_of
 from web.idempotency import IdempotencyKey
 from web.problems import problems
-from web.rate_limit import counted
+from web.rate_limit import Target, counted
 from web.services import Services
 
 MEDIA_TYPE = "application/json"
@@ -100,11 +100,12 @@ async def register(
     """
     if _decoded(body, Either).invitation is not msgspec.UNSET:
         acceptance = _decoded(body, Acceptance)
-        await counted(services, request, services.attempts.register, account=acceptance.invitation)
+        target = Target(PLATFORM_SLUG, acceptance.invitation)
+        await counted(services, request, services.attempts.register, target)
         return Response(await _join(services, acceptance, actor_of(request)), status_code=201)
     registration = _decoded(body, Registration)
-    account = f"{registration.organisation.slug} {normalised_email(registration.email)}"
-    await counted(services, request, services.attempts.register, account=account)
+    name = f"{registration.organisation.slug} {normalised_email(registration.email)}"
+    await counted(services, request, services.attempts.register, Target(PLATFORM_SLUG, name))
     return await _found(services, registration, idempotency_key, actor_of(request))
 
 

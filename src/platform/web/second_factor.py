@@ -20,8 +20,9 @@ from shell.account_session import account_session, append_account_entry, tenant_
 from shell.second_factor import Enrolment
 from shell.session import Session
 from web.guards import actor_of, signed_in
+from web.own_password import require_own_password
 from web.problems import problems
-from web.rate_limit import attempted
+from web.rate_limit import Target, attempted
 from web.services import Services
 
 Code = Annotated[
@@ -33,6 +34,12 @@ Code = Annotated[
         examples=["287082"],
     ),
 ]
+
+
+class OwnPassword(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The account's password, once more."""
+
+    password: Annotated[str, msgspec.Meta(max_length=1_024, examples=["correct horse battery staple"])]
 
 
 class ShownCode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -61,12 +68,19 @@ class AccessToken(msgspec.Struct, frozen=True):
     summary="Enrol a second factor",
     status_code=201,
     guards=[signed_in(before_enrolment=True)],
-    responses=problems(401, 403, 409),
+    responses=problems(400, 401, 403, 409, 422, 429),
 )
 async def enrol(
-    request: Request[Any, Any, Any], identity: NamedDependency[Identity], services: NamedDependency[Services]
+    data: JSONBody[OwnPassword],
+    request: Request[Any, Any, Any],
+    identity: NamedDependency[Identity],
+    services: NamedDependency[Services],
 ) -> Enrolment:
-    """Make a secret for an authenticator app (RFC 6238); it takes effect when a code confirms it."""
+    """Make a secret for an authenticator app (RFC 6238); it takes effect when a code confirms it.
+
+    The password is asked for again: with a stolen access token alone, nobody locks an account's owner out.
+    """
+    await require_own_password(services, request, identity, data.password, action="auth.totp_enrolled")
     async with account_session(services.pool, _slug_of(identity)) as session:
         account = await accounts.get(session, identity.user_id)
         enrolment = await services.second_factors.enrol(session, account)
@@ -186,8 +200,8 @@ def _attempt(
     services: Services, request: Request[Any, Any, Any], identity: Identity
 ) -> AbstractAsyncContextManager[None]:
     """Six digits are soon guessed by somebody who may try for ever, and a stolen token is enough to try."""
-    account = f"{_slug_of(identity)} {identity.user_id}"
-    return attempted(services, request, services.attempts.login, account=account)
+    target = Target(_slug_of(identity), str(identity.user_id))
+    return attempted(services, request, services.attempts.login, target)
 
 
 def _slug_of(identity: Identity) -> str:

@@ -2,7 +2,9 @@
 -- KEYS: whether the pair succeeded lately, then failures of pair, account, address.
 -- ARGV: now; seconds after which one is forgiven, and how many are free, for an account, then for an address;
 -- the delays after the first that is not free, the second, and so on, the last for all that follow.
--- Gives the seconds to wait, and 1 where only the pair counts.
+-- Gives the seconds to wait, 1 where only the pair counts, and what has to wait: "account", "address", or nothing where
+-- that was told within the last quarter of an hour.
+local TOLD_SECONDS = 900
 local now = tonumber(ARGV[1])
 local account = {forgiven_every = tonumber(ARGV[2]), free = tonumber(ARGV[3])}
 local address = {forgiven_every = tonumber(ARGV[4]), free = tonumber(ARGV[5])}
@@ -33,14 +35,21 @@ local function wait_of(key)
   return wait_until - now
 end
 
+local function held(wait, key, name)
+  if wait > 0 and redis.call('SET', key .. ':told', 1, 'NX', 'EX', TOLD_SECONDS) then return name end
+  return ''
+end
+
 if redis.call('EXISTS', KEYS[1]) == 1 then
   local wait = wait_of(KEYS[2])
   if wait <= 0 then fail(KEYS[2], account) end
-  return {string.format('%.6f', math.max(0, wait)), 1}
+  return {string.format('%.6f', math.max(0, wait)), 1, held(wait, KEYS[2], 'account')}
 end
-local wait = math.max(wait_of(KEYS[3]), wait_of(KEYS[4]))
+local by_account, by_address = wait_of(KEYS[3]), wait_of(KEYS[4])
+local wait = math.max(by_account, by_address)
 if wait <= 0 then
   fail(KEYS[3], account)
   fail(KEYS[4], address)
 end
-return {string.format('%.6f', math.max(0, wait)), 0}
+if by_address > by_account then return {string.format('%.6f', math.max(0, wait)), 0, held(wait, KEYS[4], 'address')} end
+return {string.format('%.6f', math.max(0, wait)), 0, held(wait, KEYS[3], 'account')}
