@@ -18,8 +18,8 @@ from bench.figures import Figure, compared, take_turns
 from bench.stage import AT_ONCE, Stage, administrator, provisioned, stage
 from core.period import day_start, local_day
 from core.tenant import Tenant
-from shell import closing, prices
-from shell.session import enter_tenant, platform_session
+from shell import closing
+from shell.session import closing_session
 
 RATIO_AT_MOST = 3.0
 HISTORY = 7
@@ -163,9 +163,8 @@ async def _timed(tenants: Sequence[Tenant], each: Callable[[Tenant], Awaitable[N
 
 
 async def _closed(here: Stage, work: Workload, tenant: Tenant) -> None:
-    async with platform_session(here.pool) as session:
-        card = await prices.card_of(session, tenant.id)
-        closed = await closing.close_days(await enter_tenant(session, tenant.id), card, work.now)
+    async with closing_session(here.pool, tenant.id) as session:
+        closed = await closing.close_days(session, work.now)
     assert closed.aggregated == [work.day]
     assert closed.judged == [work.day]
 

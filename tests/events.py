@@ -9,9 +9,9 @@ from core.period import day_start
 from core.resource import Resource
 from core.tenant import Tenant
 from core.usage import UsageEvent
-from shell import closing, prices
+from shell import closing
 from shell.closing import Closed
-from shell.session import platform_session, tenant_session
+from shell.session import closing_session, tenant_session
 from shell.usage import store as store_events
 from tests.installation import Installation
 
@@ -57,10 +57,8 @@ async def store(installation: Installation, tenant: Tenant, *events: UsageEvent)
 
 async def close(installation: Installation, tenant: Tenant, now: datetime | None = None) -> Closed:
     """Aggregate, price and judge what is open."""
-    async with platform_session(installation.pool, readonly=True) as session:
-        card = await prices.card_of(session, tenant.id)
-    async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
-        return await closing.close_days(session, card, now or datetime.now(UTC))
+    async with closing_session(installation.pool, tenant.id) as session:
+        return await closing.close_days(session, now or datetime.now(UTC))
 
 
 async def used(installation: Installation, tenant: Tenant, events: Sequence[UsageEvent]) -> Closed:

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from core.anomaly import Severity
@@ -18,7 +19,7 @@ from core.tenant import Tenant
 from core.usage import UsageEvent
 from shell import anomalies, closing, prices
 from shell.anomalies import Anomaly
-from shell.session import platform_session, tenant_session
+from shell.session import closing_session, platform_session, tenant_session
 from tests.events import close, on, store, usage, used
 from tests.installation import Installation, found, rows
 
@@ -201,10 +202,8 @@ async def test_events_that_arrive_while_days_are_closed_stay_open(
     installation: Installation, tenant: Tenant
 ) -> None:
     await store(installation, tenant, on(june(1), "1"))
-    async with platform_session(installation.pool, readonly=True) as session:
-        card = await prices.card_of(session, tenant.id)
-    async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
-        await closing.close_days(session, card, NOW)
+    async with closing_session(installation.pool, tenant.id) as session:
+        await closing.close_days(session, NOW)
         await store(
             installation, tenant, on(june(1), "1", source="meanwhile")
         )  # committed before the closing is
@@ -227,12 +226,10 @@ async def test_closing_and_recording_side_by_side_lose_nothing(
 
 async def test_a_closing_that_fails_leaves_its_days_open(installation: Installation, tenant: Tenant) -> None:
     await store(installation, tenant, on(june(1), "1"), on(june(2), "1", resource=Resource.NETWORK))
-    async with platform_session(installation.pool, readonly=True) as session:
-        card = await prices.card_of(session, tenant.id)
-    without = RateCard({key: value for key, value in card.versions.items() if key is not Resource.NETWORK})
     with pytest.raises(PriceMissing):
-        async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
-            await closing.close_days(session, without, NOW)
+        async with closing_session(installation.pool, tenant.id) as session:
+            versions = {key: value for key, value in session.card.versions.items() if key != "network"}
+            await closing.close_days(msgspec.structs.replace(session, card=RateCard(versions)), NOW)
     assert await records(installation, tenant) == []
     assert await has_open_days(installation, tenant)
     await close(installation, tenant, NOW)
@@ -242,10 +239,8 @@ async def test_a_closing_that_fails_leaves_its_days_open(installation: Installat
 async def test_progress_goes_from_nothing_towards_all(installation: Installation, tenant: Tenant) -> None:
     await store(installation, tenant, *(on(june(number), "1") for number in (1, 2, 5, 9)))
     shares: list[float] = []
-    async with platform_session(installation.pool, readonly=True) as session:
-        card = await prices.card_of(session, tenant.id)
-    async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
-        await closing.close_days(session, card, NOW, shares.append)
+    async with closing_session(installation.pool, tenant.id) as session:
+        await closing.close_days(session, NOW, shares.append)
     assert shares == [0, 1 / 3, 2 / 3], "one for each run of days"
 
 
@@ -277,8 +272,8 @@ async def test_each_day_has_the_price_that_was_in_force_on_it(
 async def test_amounts_are_rounded_half_up_to_six_digits(installation: Installation, tenant: Tenant) -> None:
     card = rate_card([Price(UUID(int=7), None, Resource.CPU, Decimal("0.0000015"), "EUR", date(2020, 1, 1))])
     await store(installation, tenant, on(june(1), "1"), on(june(2), "0.3"), on(june(3), "3"))
-    async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
-        await closing.close_days(session, card, NOW)
+    async with closing_session(installation.pool, tenant.id) as session:
+        await closing.close_days(msgspec.structs.replace(session, card=card), NOW)
     amounts = [row["amount"] for row in await records(installation, tenant)]
     assert amounts == [Decimal("0.000002"), Decimal("0.000000"), Decimal("0.000005")]
 

@@ -7,11 +7,11 @@ import asyncpg
 import pytest
 
 from core.errors import PriceExists
-from core.pricing import Price, price_in_force
+from core.pricing import Price, RateCard, price_in_force
 from core.resource import Resource
 from core.tenant import Tenant
 from shell import prices
-from shell.session import platform_session
+from shell.session import closing_session, platform_session
 from tests.installation import Installation
 
 DAY = date(2027, 1, 1)
@@ -26,9 +26,13 @@ async def agreed(
         )
 
 
+async def card_of(installation: Installation, tenant: Tenant) -> RateCard:
+    async with closing_session(installation.pool, tenant.id) as session:
+        return session.card
+
+
 async def test_the_default_prices_are_those_of_the_design(installation: Installation, tenant: Tenant) -> None:
-    async with platform_session(installation.pool, readonly=True) as session:
-        card = await prices.card_of(session, tenant.id)
+    card = await card_of(installation, tenant)
     assert {each: price_in_force(card, each, date(1972, 1, 1)).unit_price for each in Resource} == {
         Resource.CPU: Decimal("0.02"),
         Resource.MEMORY: Decimal("0.005"),
@@ -42,10 +46,10 @@ async def test_a_tenants_own_price_is_on_its_rate_card_and_on_no_other(
     installation: Installation, tenant: Tenant, other_tenant: Tenant
 ) -> None:
     price = await agreed(installation, tenant)
+    assert price_in_force(await card_of(installation, tenant), Resource.CPU, DAY) == price
+    others = price_in_force(await card_of(installation, other_tenant), Resource.CPU, DAY)
+    assert others.tenant_id is None
     async with platform_session(installation.pool, readonly=True) as session:
-        assert price_in_force(await prices.card_of(session, tenant.id), Resource.CPU, DAY) == price
-        others = price_in_force(await prices.card_of(session, other_tenant.id), Resource.CPU, DAY)
-        assert others.tenant_id is None
         assert await prices.versions(session, other_tenant.id) == []
 
 

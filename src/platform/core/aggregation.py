@@ -1,5 +1,6 @@
 """Daily aggregation: many usage events become one row per day and resource."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, timedelta
 from decimal import Decimal
@@ -7,7 +8,7 @@ from typing import TypeAlias
 
 import polars as pl
 
-from core.money import EXACT
+from core.money import total
 from core.usage import QUANTITY_DECIMALS
 
 QUANTITY = pl.Decimal(38, QUANTITY_DECIMALS)
@@ -47,11 +48,10 @@ def daily_usage(events: pl.DataFrame, *, first_day: date) -> pl.DataFrame:
 
 def daily_usage_of_few(events: Iterable[Event], *, first_day: date) -> list[Daily]:
     """The same sums, row by row: for a thousand events and fewer, where a frame costs more than it saves."""
-    sums: dict[tuple[int, str], tuple[Decimal, int]] = {}
+    quantities: defaultdict[tuple[int, str], list[Decimal]] = defaultdict(list)
     for number, resource, quantity in events:
-        total, count = sums.get((number, resource), (Decimal(0), 0))
-        sums[number, resource] = EXACT.add(total, quantity), count + 1
+        quantities[number, resource].append(quantity)
     return [
-        (first_day + timedelta(days=number - 1), resource, *sums[number, resource])
-        for number, resource in sorted(sums)
+        (first_day + timedelta(days=number - 1), resource, total(found), len(found))
+        for (number, resource), found in sorted(quantities.items())
     ]

@@ -10,12 +10,12 @@ from core.period import month_of
 from jobs.context import WorkerContext
 from jobs.progress import Progress
 from jobs.tenant import tenant_of
-from shell import closing, costs, jobs, prices
+from shell import closing, costs, jobs
 from shell.announce import announce
 from shell.database import retried
 from shell.measures import ANOMALIES, RESOURCE_USAGE
 from shell.queries import SQL
-from shell.session import enter_tenant, platform_session, tenant_session
+from shell.session import closing_session, platform_session, tenant_session
 
 
 async def close_tenant_days(context: WorkerContext, job: Job, progress: Progress) -> None:
@@ -35,11 +35,9 @@ async def close(context: WorkerContext, tenant_id: UUID) -> None:
 
 async def _closed(context: WorkerContext, tenant_id: UUID) -> tuple[closing.Closed, CurrentCosts]:
     now = datetime.now(UTC)
-    async with platform_session(context.pool) as session:
-        card = await prices.card_of(session, tenant_id)
-        tenant_ = await enter_tenant(session, tenant_id)
-        closed = await closing.close_days(tenant_, card, now)
-        return closed, await costs.of_month(tenant_, month_of(now, tenant_.tenant.time_zone))
+    async with closing_session(context.pool, tenant_id) as session:
+        closed = await closing.close_days(session, now)
+        return closed, await costs.of_month(session, month_of(now, session.tenant.time_zone))
 
 
 async def find_open_days(context: WorkerContext) -> None:

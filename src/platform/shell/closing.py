@@ -2,25 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
-from decimal import Decimal
 from typing import cast
 from uuid import uuid4
 
-import asyncpg
 import msgspec
 import polars as pl
 
-from core.aggregation import EVENTS, Daily, daily_usage, daily_usage_of_few
-from core.anomaly import Judgement, days_to_judge, judge_days
+from core.aggregation import EVENTS, Daily, Event, daily_usage, daily_usage_of_few
+from core.anomaly import WINDOW, Judgement, days_to_judge, judge_days
 from core.costing import DailyUsage, cost_records
 from core.period import Span, days_of_quarter_hours, local_day, spans
 from core.pricing import RateCard
 from core.resource import Resource
 from shell.queries import SQL
-from shell.session import TenantSession
+from shell.session import ClosingSession, TenantSession
 
-FEW_EVENTS_BYTES = 32 * 1024
-"""Below this, some two thousand events, a Polars query's fixed cost would be the larger part of the work."""
+FEW_EVENTS = 2_000
+"""Up to this many, the fixed cost of COPY and of a Polars query would be the larger part of the work."""
 
 
 class Batches(msgspec.Struct, frozen=True):
@@ -28,6 +26,14 @@ class Batches(msgspec.Struct, frozen=True):
 
     ids: list[int]
     days: list[date]
+
+
+class Complete(msgspec.Struct, frozen=True):
+    """The usage of complete days, and which of these have a verdict already, or none yet."""
+
+    usage: list[DailyUsage]
+    judged: set[date]
+    unjudged: set[date]
 
 
 class Closed(msgspec.Struct, frozen=True):
@@ -39,30 +45,26 @@ class Closed(msgspec.Struct, frozen=True):
 
 
 async def close_days(
-    session: TenantSession,
-    card: RateCard,
-    now: datetime,
-    progress: Callable[[float], None] = lambda _: None,
+    session: ClosingSession, now: datetime, progress: Callable[[float], None] = lambda _: None
 ) -> Closed:
     """Aggregate, price and judge exactly what is open; doing it twice changes nothing.
 
     Raises PriceMissing where a resource has no price on a day.
     """
     today = local_day(now, session.tenant.time_zone)
-    await session.connection.execute(SQL["lock_closing"], session.tenant.schema)
     batches = await _open_batches(session)
     aggregated = await _aggregated(session, batches.days, progress)
     reopened = days_to_judge(batches.days, today)
-    known = await session.connection.fetch(SQL["usage_to_judge"], today, min(reopened, default=None))
-    usage = [*(_usage(row) for row in known), *(item for item, _ in aggregated)]
-    open_days = _open_days(known, usage, reopened)
+    complete = await _complete(session, today, min(reopened, default=None))
+    usage = [*complete.usage, *(item for item, _ in aggregated)]
+    to_judge = sorted(complete.unjudged | {item.day for item in usage}.intersection(reopened))
     if batches.ids:
-        figures = _json(_figures(aggregated, card))
+        figures = _json(_figures(aggregated, session.card))
         await session.connection.execute(SQL["write_days"], figures, now, today, batches.ids)
-    if not {item.day for item, _ in aggregated}.issuperset(open_days):
-        await session.connection.execute(SQL["mark_judged"], open_days)
-    new = await _judge(session, open_days, known, usage, now)
-    return Closed(batches.days, open_days, new)
+    if not {item.day for item, _ in aggregated}.issuperset(to_judge):
+        await session.connection.execute(SQL["mark_judged"], to_judge)
+    new = await _judge(session, to_judge, usage, now, may_replace=not complete.judged.isdisjoint(to_judge))
+    return Closed(batches.days, to_judge, new)
 
 
 async def has_open_days(session: TenantSession, now: datetime) -> bool:
@@ -78,6 +80,19 @@ async def _open_batches(session: TenantSession) -> Batches:
     return Batches([row["id"] for row in rows], days)
 
 
+async def _complete(session: TenantSession, today: date, first: date | None) -> Complete:
+    """The complete days that verdicts from a first day on need, or from the first day that has none yet."""
+    since = None if first is None else first - WINDOW
+    rows = await session.connection.fetch(SQL["usage_to_judge"], today, since)
+    unjudged = {row["day"] for row in rows if not row["judged"]}
+    if unjudged and (
+        first is None or min(unjudged) < first
+    ):  # seldom: as a rule, a day that is over is closed
+        return await _complete(session, today, min(unjudged))
+    usage = [DailyUsage(row["day"], Resource(row["resource"]), row["quantity"]) for row in rows]
+    return Complete(usage, {row["day"] for row in rows if row["judged"]}, unjudged)
+
+
 async def _aggregated(
     session: TenantSession, days: Sequence[date], progress: Callable[[float], None]
 ) -> list[tuple[DailyUsage, int]]:
@@ -88,18 +103,19 @@ async def _aggregated(
         progress(done / len(runs))
         found += [
             (DailyUsage(day, Resource(resource), quantity), events)
-            for day, resource, quantity, events in _summed(await _events(session, span), span.first)
+            for day, resource, quantity, events in await _summed(session, span)
         ]
     return found
 
 
-def _summed(events: bytes, first_day: date) -> list[Daily]:
-    if len(events) <= FEW_EVENTS_BYTES:
-        fields = (line.split(",") for line in events.decode().splitlines())
-        rows = ((int(number), resource, Decimal(quantity)) for number, resource, quantity in fields)
-        return daily_usage_of_few(rows, first_day=first_day)
-    frame = pl.read_csv(events, has_header=False, schema=EVENTS)
-    return cast("list[Daily]", daily_usage(frame, first_day=first_day).rows())
+async def _summed(session: TenantSession, span: Span) -> list[Daily]:
+    few = await session.connection.fetch(
+        SQL["few_events"], span.starts, span.starts[0], span.end, FEW_EVENTS + 1
+    )
+    if len(few) <= FEW_EVENTS:
+        return daily_usage_of_few(cast("list[Event]", few), first_day=span.first)
+    frame = pl.read_csv(await _events(session, span), has_header=False, schema=EVENTS)
+    return cast("list[Daily]", daily_usage(frame, first_day=span.first).rows())
 
 
 async def _events(session: TenantSession, span: Span) -> bytes:
@@ -125,31 +141,20 @@ def _figures(aggregated: Sequence[tuple[DailyUsage, int]], card: RateCard) -> li
     ]
 
 
-def _open_days(
-    known: Sequence[asyncpg.Record], usage: Sequence[DailyUsage], reopened: Sequence[date]
-) -> list[date]:
-    """The days of use to judge: those that never were, and those whose verdict falls."""
-    never_judged = {row["day"] for row in known if not row["judged"]}
-    return sorted(never_judged | ({item.day for item in usage} & set(reopened)))
-
-
 async def _judge(
     session: TenantSession,
     days: Sequence[date],
-    known: Sequence[asyncpg.Record],
     usage: Sequence[DailyUsage],
     now: datetime,
+    *,
+    may_replace: bool,
 ) -> list[Resource]:
     """Make the anomalies of these days what their usage says; gives the resources of the new ones."""
     found = [_anomaly(judgement) for judgement in judge_days(days, usage) if judgement.is_anomaly]
-    if not found and {row["day"] for row in known if row["judged"]}.isdisjoint(days):
+    if not found and not may_replace:
         return []  # as on most days: none to write, and none that an earlier verdict can have left
     written = await session.connection.fetch(SQL["write_anomalies"], days, _json(found), now)
     return [Resource(row["resource"]) for row in written if row["is_new"]]
-
-
-def _usage(row: asyncpg.Record) -> DailyUsage:
-    return DailyUsage(row["day"], Resource(row["resource"]), row["quantity"])
 
 
 def _anomaly(judgement: Judgement) -> dict[str, object]:

@@ -7,17 +7,11 @@ from uuid import UUID, uuid4
 import msgspec
 
 from core.errors import PriceExists
-from core.pricing import Price, RateCard, rate_card
+from core.pricing import Price
 from core.resource import Resource
 from shell.queries import SQL
 from shell.session import Session
 from shell.tables import Prices
-
-
-async def card_of(session: Session, tenant_id: UUID) -> RateCard:
-    """The prices that may apply to a tenant."""
-    rows = await session.connection.fetch(SQL["platform_prices"], tenant_id)
-    return rate_card(msgspec.convert(dict(row), Price) for row in rows)
 
 
 async def versions(session: Session, tenant_id: UUID | None) -> list[Price]:

@@ -17,6 +17,7 @@ from asyncpg.exceptions import PostgresError
 from piccolo.query.base import Query
 
 from core.errors import NotFound, TenantNotReady
+from core.pricing import Price, RateCard, rate_card
 from core.tenant import Tenant, TenantState, require_readable
 from shell.database import Connection, Pool
 from shell.queries import SQL
@@ -46,6 +47,15 @@ class TenantSession(Session, frozen=True):
     tenant: Tenant
 
 
+class ClosingSession(TenantSession, frozen=True):
+    """A tenant session that alone may close days, with the prices that may apply to the tenant."""
+
+    card: RateCard
+
+
+_PRICES = msgspec.json.Decoder(list[Price])
+
+
 @asynccontextmanager
 async def platform_session(pool: Pool, *, readonly: bool = False) -> AsyncIterator[Session]:
     """One transaction on the shared schema; commits at its end, rolls back on any exception."""
@@ -64,13 +74,17 @@ async def tenant_session(
     """
     async with _transaction(pool, readonly=readonly) as connection:
         name, key = ("enter_tenant", tenant_id) if slug is None else ("enter_tenant_by_slug", slug)
-        yield _entered(connection, await connection.fetchrow(SQL[name], key))
+        row = _admitted(await connection.fetchrow(SQL[name], key))
+        yield TenantSession(connection, tenant_of(row))
 
 
-async def enter_tenant(session: Session, tenant_id: UUID) -> TenantSession:
-    """Go on as a tenant, until a platform session's transaction ends; raises what tenant_session does."""
-    row = await session.connection.fetchrow(SQL["enter_tenant"], tenant_id)
-    return _entered(session.connection, row)
+@asynccontextmanager
+async def closing_session(pool: Pool, tenant_id: UUID) -> AsyncIterator[ClosingSession]:
+    """One transaction as a tenant, in which nobody else closes its days; raises what tenant_session does."""
+    async with _transaction(pool, readonly=False) as connection:
+        row = _admitted(await connection.fetchrow(SQL["enter_tenant_to_close"], tenant_id))
+        card = rate_card(_PRICES.decode(row["prices"] or "[]"))
+        yield ClosingSession(connection, tenant_of(row), card)
 
 
 @asynccontextmanager
@@ -88,14 +102,14 @@ async def owner_session(
         yield Session(connection)
 
 
-def _entered(connection: Connection, row: asyncpg.Record | None) -> TenantSession:
+def _admitted(row: asyncpg.Record | None) -> asyncpg.Record:
     if row is None:
         raise NotFound(what="tenant")
-    tenant = tenant_of(row)
-    if tenant.state in {TenantState.PENDING, TenantState.PROVISIONING}:
-        raise TenantNotReady(state=tenant.state)
-    require_readable(tenant.state)
-    return TenantSession(connection, tenant)
+    state = TenantState(row["state"])
+    if state in {TenantState.PENDING, TenantState.PROVISIONING}:
+        raise TenantNotReady(state=state)
+    require_readable(state)
+    return row
 
 
 def tenant_of(row: asyncpg.Record) -> Tenant:

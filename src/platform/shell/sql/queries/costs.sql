@@ -47,11 +47,6 @@ FROM cost_records
 WHERE day <= $1 AND (amount <> invoiced_amount OR quantity <> invoiced_quantity)
 GROUP BY 1, 2, 3;
 
--- name: platform_prices
-SELECT id, tenant_id, resource, unit_price, currency, effective_from
-FROM public.prices
-WHERE tenant_id IS NULL OR tenant_id = $1;
-
 -- name: insert_price
 INSERT INTO public.prices (id, tenant_id, resource, unit_price, currency, effective_from, created_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7)

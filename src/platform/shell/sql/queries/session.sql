@@ -17,3 +17,23 @@ SELECT t.*,
        END
 FROM public.tenants AS t
 WHERE t.slug = $1;
+
+-- name: enter_tenant_to_close
+-- With the prices that may apply to it. Until the transaction ends nobody else closes days of this tenant: a
+-- verdict stands on settled days.
+SELECT t.*,
+       (SELECT json_agg(price)
+        FROM (
+            SELECT id, tenant_id, resource, unit_price::text, currency, effective_from
+            FROM public.prices
+            WHERE tenant_id IS NULL OR tenant_id = t.id
+        ) AS price) AS prices,
+       pg_advisory_xact_lock(
+           hashtext('platform.closing'), hashtext('tenant_' || replace(t.slug, '-', '_'))
+       ),
+       CASE WHEN t.state IN ('ACTIVE', 'SUSPENDED') THEN
+           set_config('role', 'tenant_' || replace(t.slug, '-', '_'), true)
+           || set_config('search_path', 'tenant_' || replace(t.slug, '-', '_') || ', pg_temp', true)
+       END
+FROM public.tenants AS t
+WHERE t.id = $1;

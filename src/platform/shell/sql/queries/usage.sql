@@ -19,25 +19,26 @@ WITH arrived AS (
 )
 SELECT count(*) FROM inserted;
 
--- name: lock_closing
--- Until the transaction ends nobody else closes days of this tenant: a verdict stands on settled days.
-SELECT pg_advisory_xact_lock(hashtext('platform.closing'), hashtext($1));
-
 -- name: usage_batches
 SELECT id, quarter_hours FROM usage_batches;
+
+-- name: usage_to_judge
+-- The complete days that have no verdict, and those from $2 on.
+SELECT day, resource, quantity, judged FROM daily_usage WHERE day < $1 AND (day >= $2 OR NOT judged);
+
+-- name: few_events
+-- In order, so that the index by time is read, however large the table is; one row more than wanted tells of more.
+SELECT width_bucket(occurred_at, $1::timestamptz[]), resource, quantity
+FROM usage_events
+WHERE occurred_at >= $2 AND occurred_at < $3
+ORDER BY occurred_at
+LIMIT $4;
 
 -- name: copy_events
 -- Read by COPY, which takes no parameters: the literals are instants that the caller computed.
 SELECT width_bucket(occurred_at, '{starts}'::timestamptz[]), resource, quantity
 FROM usage_events
 WHERE occurred_at >= '{start}' AND occurred_at < '{end}';
-
--- name: usage_to_judge
--- The complete days from the week before the first one without a verdict; $2 is the first whose verdict falls now.
-SELECT day, resource, quantity, judged
-FROM daily_usage
-WHERE day < $1
-  AND day >= least($2::date, (SELECT min(day) FROM daily_usage WHERE NOT judged AND day < $1)) - 7;
 
 -- name: write_days
 -- In one statement: usage and its costs, and that the batches are done with; days that are over are judged next.
