@@ -7,6 +7,7 @@ never reach 2.5.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
@@ -101,16 +102,19 @@ def days_to_judge(changed: Iterable[date], today: date) -> list[date]:
 
 def judge_days(days: Iterable[date], usage: Iterable[DailyUsage]) -> list[Judgement]:
     """Judge each resource on each of the days, from usage that reaches back seven days before the first."""
-    by_key = {(item.resource, item.day): item for item in usage}
-    wanted = set(days)
-    judgements = [judge(item, _history(by_key, item)) for item in by_key.values() if item.day in wanted]
-    return sorted(
-        (judgement for judgement in judgements if judgement is not None),
-        key=lambda judgement: (judgement.day, judgement.resource),
-    )
+    by_day: defaultdict[date, dict[Resource, DailyUsage]] = defaultdict(dict)
+    for item in usage:
+        by_day[item.day][item.resource] = item
+    judgements: list[Judgement] = []
+    for day in sorted(by_day.keys() & set(days)):
+        window = [by_day[known] for known in _preceding(day) if known in by_day]
+        for resource, tested in sorted(by_day[day].items()):
+            history = [known[resource].quantity for known in window if resource in known]
+            judgement = judge(tested, history)
+            if judgement is not None:
+                judgements.append(judgement)
+    return judgements
 
 
-def _history(by_key: dict[tuple[Resource, date], DailyUsage], tested: DailyUsage) -> list[Decimal]:
-    preceding = (tested.day - timedelta(days=offset) for offset in range(1, WINDOW.days + 1))
-    found = (by_key.get((tested.resource, day)) for day in preceding)
-    return [item.quantity for item in found if item is not None]
+def _preceding(day: date) -> list[date]:
+    return [day - timedelta(days=offset) for offset in range(1, WINDOW.days + 1)]

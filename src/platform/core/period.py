@@ -12,6 +12,9 @@ QUARTER_HOUR = timedelta(minutes=15)
 INSTANT = timedelta(microseconds=1)
 """The smallest step between instants, here and in PostgreSQL."""
 
+TO_ITS_LAST_INSTANT = QUARTER_HOUR - INSTANT
+"""From the first instant of a quarter hour."""
+
 
 class Month(msgspec.Struct, frozen=True, order=True):
     """A calendar month, written 2026-11."""
@@ -112,7 +115,7 @@ def days_of_quarter_hours(quarter_hours: Iterable[datetime], time_zone: str) -> 
     found: list[date] = []
     following: datetime | None = None  # the first instant after the last day found
     for start in sorted(quarter_hours):
-        for instant in (start, start + QUARTER_HOUR - INSTANT):
+        for instant in (start, start + TO_ITS_LAST_INSTANT):
             if following is None or instant >= following:
                 found.append(local_day(instant, time_zone))
                 following = day_start(found[-1] + timedelta(days=1), time_zone)
