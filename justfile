@@ -45,6 +45,11 @@ bench *args:
 openapi:
     {{ uv }} run python -m web.openapi > openapi.json
 
+# Lint openapi.json with Spectral, from a lock file of its own; Node.js comes with the development environment
+api-lint:
+    cd tools/openapi && {{ uv }} run python ../node.py npm ci --prefer-offline
+    cd tools/openapi && {{ uv }} run python ../node.py npm run --silent lint
+
 # Format the code and repair what the linter can
 fmt *args:
     {{ uv }} run ruff format "$@"

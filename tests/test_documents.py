@@ -26,7 +26,7 @@ FOLDERS = r"(?:\.ci|bench|core|docs|jobs|ops|queries|shell|sql|src|tests|web)"
 FILE = re.compile(rf"{FOLDERS}/[\w./-]+")
 SHORT = (ROOT, ROOT / "src" / "platform", ROOT / "sql")
 COMMAND = re.compile(r"\beu-platform((?: +[\w.-]+)+)")
-RECIPE = re.compile(r"\bjust +([a-z]+)")
+RECIPE = re.compile(r"\bjust +([a-z]+(?:-[a-z]+)*)")
 SETTING = re.compile(rf"\b{PREFIX}[A-Z0-9_]+")
 ROW = re.compile(rf"^\| `({PREFIX}[A-Z0-9_]+)` \| (?:`([^`]*)`|[^`|]*) \| \S.*\|$", re.MULTILINE)
 

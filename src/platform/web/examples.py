@@ -199,6 +199,21 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "tenant": _TENANT,
         }
     ],
+    "KeySet": [
+        {
+            "keys": [
+                {
+                    "kty": "RSA",
+                    "kid": "2026-11",
+                    "n": "0vx7agoebGcQ…",
+                    "e": "AQAB",
+                    "alg": "RS256",
+                    "use": "sig",
+                }
+            ]
+        }
+    ],
+    "Liveness": [{"status": "ok"}],
     "Login": [
         {"tenant": "acme-cloud", "email": "ada@example.com", "password": "correct horse battery staple"}
     ],

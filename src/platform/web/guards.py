@@ -30,6 +30,9 @@ from web.services import Services, services_of
 Connection = ASGIConnection[Any, Any, Any, Any]
 Guard = Callable[[Connection, BaseRouteHandler], Awaitable[None]]
 
+PERMISSION_OF: dict[object, Permission] = {}
+"""The permission that a guard asks for; the OpenAPI document tells from it where an API key will do."""
+
 STEP_UP_MINUTES = 10
 BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
@@ -82,6 +85,7 @@ def may(permission: Permission) -> Guard:
         if not identity.may(permission):
             raise NotPermitted(permission=permission)
 
+    PERMISSION_OF[guard] = permission
     return guard
 
 

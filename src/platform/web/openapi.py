@@ -1,7 +1,7 @@
 """The OpenAPI document: what the framework finds out, made right where it cannot know better."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from typing import Any, cast
 
@@ -9,14 +9,14 @@ import msgspec
 from litestar import Litestar, Request
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, License, SecurityScheme, Tag
-from litestar.routes import HTTPRoute
+from litestar.openapi.spec import Components, Contact, License, SecurityScheme, Tag
 
 from core.usage import CloudEvent, UsageEvent
 from shell.settings import load_settings
 from web.examples import EXAMPLES
-from web.problems import DESCRIPTIONS, MEDIA_TYPE
+from web.problems import DESCRIPTIONS, MEDIA_TYPE, PROBLEM_TYPES
 from web.register import Acceptance, Registration
+from web.security import ACCESS_TOKEN, API_KEY, Security, security_of
 
 Document = dict[str, Any]
 
@@ -46,6 +46,20 @@ SUCCESS = {"200": "Done.", "201": "Made.", "202": "Accepted; the work goes on.",
 UNFORESEEN = (500, 503)
 """What any operation may answer."""
 
+_SECONDS = {
+    "description": "After how many seconds to try again.",
+    "schema": {"type": "integer", "minimum": 0},
+}
+_CHALLENGE = {"description": "The scheme that is expected.", "schema": {"type": "string"}}
+RESPONSE_HEADERS = {
+    "401": {"WWW-Authenticate": _CHALLENGE},
+    "429": {"Retry-After": _SECONDS},
+    "503": {"Retry-After": _SECONDS},
+}
+
+PAGE = "Page_"
+"""How the framework begins the names of pages."""
+
 
 def openapi_config() -> OpenAPIConfig:
     """The document's head and its security scheme; served as /openapi.json."""
@@ -54,13 +68,22 @@ def openapi_config() -> OpenAPIConfig:
         version=version("eu-platform"),
         description=DESCRIPTION.strip(),
         license=License(name="Apache-2.0", identifier="Apache-2.0"),
+        contact=Contact(name="The operator of the platform"),
         tags=TAGS,
         components=Components(
             security_schemes={
-                "accessToken": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")
+                ACCESS_TOKEN: SecurityScheme(
+                    type="http",
+                    scheme="bearer",
+                    bearer_format="JWT",
+                    description="An account's token, from `POST /api/v1/auth/login`; it lasts 15 minutes.",
+                ),
+                API_KEY: SecurityScheme(
+                    type="http", scheme="bearer", description="A machine's key, `eup_…`; it has scopes."
+                ),
             },
         ),
-        security=[{"accessToken": []}],
+        security=[{ACCESS_TOKEN: []}],
         use_handler_docstrings=True,
         path="/openapi.json",
         render_plugins=[DocumentPlugin(path=["/", "/openapi.json"])],
@@ -72,25 +95,29 @@ class DocumentPlugin(JsonRenderPlugin):
 
     def render(self, request: Request[Any, Any, Any], openapi_schema: Document) -> bytes:
         """The document as JSON."""
-        return msgspec.json.encode(_finished(openapi_schema, _public_operations(request.app)))
+        return msgspec.json.encode(_finished(openapi_schema, security_of(request.app)))
 
 
 def openapi_document(app: Litestar) -> Document:
     """The finished document of an application."""
-    return _finished(app.openapi_schema.to_schema(), _public_operations(app))
+    return _finished(app.openapi_schema.to_schema(), security_of(app))
 
 
-def _finished(document: Document, public: set[str]) -> Document:
-    """The document with what only we know: bodies decoded by hand, public operations, examples, names."""
+def _finished(document: Document, security: Mapping[str, Security]) -> Document:
+    """The document with what only we know: bodies decoded by hand, who may ask, examples, names."""
     _, decoded = msgspec.json.schema_components(
         (UsageEvent, CloudEvent, Registration, Acceptance), ref_template="#/components/schemas/{name}"
     )
     schemas = decoded | document["components"]["schemas"]
     for name, examples in EXAMPLES.items():
         schemas[name]["examples"] = examples
+    for name, schema in schemas.items():
+        if name.startswith(PAGE):
+            schema["examples"] = [{"items": _examples_of_items(schema), "next_cursor": None}]
+    schemas["Problem"]["properties"]["type"]["x-extensible-enum"] = PROBLEM_TYPES
     document = document | {"components": document["components"] | {"schemas": schemas}}
     for operation in _operations(document):
-        _finish_operation(operation, public)
+        _finish_operation(operation, security)
     return cast("Document", _renamed(document))
 
 
@@ -99,9 +126,13 @@ def _operations(document: Document) -> Iterator[Document]:
         yield from (operation for operation in item.values() if "operationId" in operation)
 
 
-def _finish_operation(operation: Document, public: set[str]) -> None:
-    if operation["operationId"] in public:
-        operation["security"] = []
+def _examples_of_items(page: Document) -> list[Document]:
+    (name,) = (form["$ref"].rpartition("/")[2] for form in [page["properties"]["items"]["items"]])
+    return EXAMPLES[name][:1]
+
+
+def _finish_operation(operation: Document, security: Mapping[str, Security]) -> None:
+    operation["security"] = security[operation["operationId"]]
     for parameter in operation.get("parameters", []):
         parameter["schema"] = _without_null(parameter["schema"])
     responses = operation["responses"]
@@ -111,12 +142,14 @@ def _finish_operation(operation: Document, public: set[str]) -> None:
         response["description"] = SUCCESS.get(status, response["description"])
     for status in _always_possible(operation):
         responses.setdefault(str(status), _problem(status))
+    for status in responses.keys() & RESPONSE_HEADERS.keys():
+        responses[status]["headers"] = responses[status].get("headers", {}) | RESPONSE_HEADERS[status]
 
 
 def _always_possible(operation: Document) -> list[int]:
     """What an operation may answer whatever its handler does."""
-    is_public, takes_body = operation.get("security") == [], "requestBody" in operation
-    of_token = [] if is_public else [400]  # an X-Tenant header that disagrees
+    is_public, takes_body = operation["security"] == [], "requestBody" in operation
+    of_token = [] if is_public else [400, 429]  # an X-Tenant header that disagrees; a quota that is spent
     return [*of_token, *([413] if takes_body else []), *UNFORESEEN]
 
 
@@ -142,7 +175,7 @@ def _renamed(node: Any) -> Any:
 
 
 def _plain_name(name: str) -> str:
-    if name.startswith("Page_"):
+    if name.startswith(PAGE):
         return name.strip("_").rpartition(".")[2] + "Page"
     return name
 
@@ -156,17 +189,6 @@ def _plain_value(key: str, value: Any) -> Any:
     if key == "pattern" and isinstance(value, str):
         return value.replace(r"\A", "^").replace(r"\Z", "$").replace(r"(?!\n)", "")
     return value
-
-
-def _public_operations(app: Litestar) -> set[str]:
-    """The operations that no guard stands before."""
-    return {
-        str(handler.operation_id)
-        for route in app.routes
-        if isinstance(route, HTTPRoute)
-        for handler in route.route_handlers
-        if handler.operation_id and not handler.guards
-    }
 
 
 def main() -> None:

@@ -28,10 +28,33 @@ class Health(msgspec.Struct, frozen=True):
     duration_ms: float
 
 
+class Liveness(msgspec.Struct, frozen=True):
+    """Always `ok`: a process that is not alive does not answer."""
+
+    status: str
+
+
+class PublicKey(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A public RSA key (RFC 7517, RFC 7518 section 6.3)."""
+
+    kty: str
+    kid: str
+    n: str
+    e: str
+    alg: str | None = None
+    use: str | None = None
+
+
+class KeySet(msgspec.Struct, frozen=True):
+    """The keys that access tokens may be verified with; `kid` in a token's header names one."""
+
+    keys: list[PublicKey]
+
+
 @get("/health/live", operation_id="getLiveness", summary="Is the process alive")
-async def live() -> dict[str, str]:
+async def live() -> Liveness:
     """Answers as long as the event loop turns."""
-    return {"status": "ok"}
+    return Liveness("ok")
 
 
 UNWELL = {503: ResponseSpec(Health, description="The database does not answer.", generate_examples=False)}
@@ -66,10 +89,10 @@ async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
 
 
 @get("/.well-known/jwks.json", operation_id="getKeys", summary="Keys that verify access tokens")
-async def jwks(services: NamedDependency[Services]) -> Response[dict[str, object]]:
+async def jwks(services: NamedDependency[Services]) -> Response[KeySet]:
     """The public keys as a JWK set (RFC 7517)."""
     headers = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE}"}
-    return Response(services.ring.keys.public(), headers=headers)
+    return Response(msgspec.convert(services.ring.keys.public(), KeySet), headers=headers)
 
 
 async def _health(services: Services) -> Response[Health]:

@@ -100,6 +100,12 @@ INTERNAL = Kind(500, "internal-error", "Internal error")
 UNAVAILABLE_KIND = Kind(503, "unavailable", "Temporarily unavailable")
 
 
+PROBLEM_TYPES = sorted(
+    {TYPE_PREFIX + kind.name for kind in (*KINDS.values(), *HTTP_KINDS.values(), INTERNAL, UNAVAILABLE_KIND)}
+)
+"""Every `type` that is answered today; clients must bear one that is added later."""
+
+
 def on_platform_error(request: Request[Any, Any, Any], error: errors.PlatformError) -> Response[Problem]:
     """Answer an error of ours by the table; one that is not in it is a bug, and a 500."""
     kind = next((KINDS[base] for base in type(error).__mro__ if base in KINDS), None)

@@ -71,7 +71,9 @@ async def create_tenant(
 )
 async def list_tenants(
     services: NamedDependency[Services],
-    tenant_state: Annotated[TenantState | None, QueryParameter(name="state")] = None,
+    tenant_state: Annotated[
+        TenantState | None, QueryParameter(name="state", description="Only tenants in this state.")
+    ] = None,
     limit: Limit = DEFAULT_LIMIT,
     cursor: Cursor = None,
 ) -> Page[Tenant]:
