@@ -6,7 +6,7 @@ The requests are made from the OpenAPI document, so that a new operation is trie
 import asyncio
 import random
 import re
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -16,12 +16,13 @@ import httpx
 import msgspec
 import pytest
 
-from core.permission import Role
+from core.permission import Role, is_permitted
 from core.tenant import Tenant
 from shell.settings import load_settings
 from tests.events import sent, store, usage
 from tests.installation import Installation, administrator, rows
 from tests.web.client import Api, Caller, problem_of
+from tests.web.test_permission_matrix import NEEDED, OF_ONES_OWN_ACCOUNT
 from web.app import application
 from web.openapi import openapi_document
 
@@ -130,46 +131,88 @@ WITH_IDS = [
 WITH_TEXTS = [pytest.param(each, id=each.name) for each in OPERATIONS if each.parameters or each.body]
 
 
+async def _invitation(api: Api, owner: Caller) -> UUID:
+    made = await owner.post("./invitations", json={"email": "new@example.com", "role": "VIEWER"})
+    return UUID(made.json()["id"])
+
+
+async def _api_key(api: Api, owner: Caller) -> UUID:
+    made = await owner.post("./api-keys", json={"name": "meter", "scopes": ["usage:write"]})
+    return UUID(made.json()["id"])
+
+
+async def _anomaly(api: Api, owner: Caller) -> UUID:
+    return await _inserted(
+        api,
+        f"""INSERT INTO {_schema(owner)}.anomalies
+        (id, day, resource, observed, expected, expected_low, expected_high, z_score, severity, detected_at)
+        VALUES ($1, '2026-11-01', 'cpu', 9, 1, 1, 1, 9, 'high', now())""",
+    )
+
+
+async def _invoice(api: Api, owner: Caller) -> UUID:
+    return await _inserted(
+        api,
+        f"""INSERT INTO {_schema(owner)}.invoices (id, month, state, currency, seller, buyer, net, vat_rule,
+        vat_rate, vat, total, note, created_at)
+        VALUES ($1, '2026-10', 'DRAFT', 'EUR', '{{}}', '{{}}', 1, 'domestic', 0, 0, 1, '', now())""",
+    )
+
+
+async def _job(api: Api, owner: Caller) -> UUID:
+    return await _inserted(
+        api,
+        """INSERT INTO public.jobs
+        (id, kind, tenant_id, dedupe_key, state, not_before, created_at, finished_at)
+        VALUES ($1, 'close_days', $2, gen_random_uuid()::text, 'DONE', now(), now(), now())""",
+        owner.tenant.id if owner.tenant else None,
+    )
+
+
+async def _owner(api: Api, owner: Caller) -> UUID:
+    return owner.account.id
+
+
+async def _tenant(api: Api, owner: Caller) -> UUID:
+    assert owner.tenant is not None
+    return owner.tenant.id
+
+
+THINGS: dict[str, Callable[[Api, Caller], Awaitable[UUID]]] = {
+    "tenant_id": _tenant,
+    "user_id": _owner,
+    "session_id": _owner,
+    "invitation_id": _invitation,
+    "api_key_id": _api_key,
+    "anomaly_id": _anomaly,
+    "invoice_id": _invoice,
+    "job_id": _job,
+}
+"""How a tenant gets one thing of each kind that a path can name; a path that names another is a KeyError."""
+
+
 async def furnished(api: Api, tenant: Tenant) -> dict[str, UUID]:
-    """A tenant with one thing of each kind that a path can name; gives their ids."""
+    """A tenant with one thing of each kind, and with usage; gives the ids of the things."""
     owner = await api.as_(Role.OWNER, tenant)
-    invitation = await owner.post("./invitations", json={"email": "new@example.com", "role": "VIEWER"})
-    key = await owner.post("./api-keys", json={"name": "meter", "scopes": ["usage:write"]})
     await store(api.installation, tenant, usage("theirs"))
-    anomaly, invoice, job = uuid4(), uuid4(), uuid4()
-    schema = tenant.schema
+    return {name: await made(api, owner) for name, made in THINGS.items()}
+
+
+async def _inserted(api: Api, statement: str, *arguments: object) -> UUID:
+    thing_id = uuid4()
     async with administrator(api.installation.admin_url) as admin:
-        await admin.execute(
-            f"""INSERT INTO {schema}.anomalies
-            (id, day, resource, observed, expected, expected_low, expected_high, z_score, severity,
-            detected_at)
-            VALUES ($1, '2026-11-01', 'cpu', 9, 1, 1, 1, 9, 'high', now())""",
-            anomaly,
-        )
-        await admin.execute(
-            f"""INSERT INTO {schema}.invoices (id, month, state, currency, seller, buyer, net, vat_rule,
-            vat_rate, vat, total, note, created_at)
-            VALUES ($1, '2026-10', 'DRAFT', 'EUR', '{{}}', '{{}}', 1, 'domestic', 0, 0, 1, '', now())""",
-            invoice,
-        )
-        await admin.execute(
-            """INSERT INTO public.jobs
-            (id, kind, tenant_id, dedupe_key, state, not_before, created_at, finished_at)
-            VALUES ($1, 'close_days', $2, $3, 'DONE', now(), now(), now())""",
-            job,
-            tenant.id,
-            str(job),
-        )
-    return {
-        "tenant_id": tenant.id,
-        "user_id": owner.account.id,
-        "session_id": owner.account.id,
-        "invitation_id": UUID(invitation.json()["id"]),
-        "api_key_id": UUID(key.json()["id"]),
-        "anomaly_id": anomaly,
-        "invoice_id": invoice,
-        "job_id": job,
-    }
+        await admin.execute(statement, thing_id, *arguments)
+    return thing_id
+
+
+def _schema(owner: Caller) -> str:
+    assert owner.tenant is not None
+    return owner.tenant.schema
+
+
+def may_try(role: Role, operation: Operation) -> bool:
+    """Whether a role gets past the guard of an operation."""
+    return operation.name in OF_ONES_OWN_ACCOUNT or is_permitted(role, NEEDED[operation.name])
 
 
 async def contents(installation: Installation, *tenants: Tenant) -> dict[str, tuple[int, str | None]]:
@@ -233,7 +276,10 @@ async def test_another_tenants_things_are_not_found_in_the_own_one_and_stay_as_t
     owner = await api.as_(Role.OWNER, tenant)
     before = await contents(api.installation, tenant, other_tenant)
     answer = await tried(owner, operation, theirs | {"tenant_id": tenant.id})
-    problem_of(answer, 404, "not-found")
+    if may_try(Role.OWNER, operation):
+        problem_of(answer, 404, "not-found")
+    else:
+        problem_of(answer, 403, "not-permitted")
     assert await contents(api.installation, tenant, other_tenant) == before
     # The request was a good one: with one's own things it finds them.
     assert (await tried(owner, operation, mine | {"session_id": owner.account.id})).status_code != 404
