@@ -87,7 +87,9 @@ def _written(default: object) -> str | None:
     assert not isinstance(default, Secret), "no secret has a default"
     if isinstance(default, bool):
         return str(default).lower()
-    return None if default is None or default == () else str(default)
+    if isinstance(default, tuple):
+        return ",".join(default) or None
+    return None if default is None else str(default)
 
 
 @each_document

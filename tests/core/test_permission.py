@@ -7,10 +7,12 @@ TABLE = """
                         OWNER  ADMIN  MEMBER  VIEWER  OPERATOR  AUDITOR
 tenant:read             yes    yes    yes     yes     yes       yes
 tenant:update           yes    yes    -       -       yes       -
+tenant:policy           yes    -      -       -       yes       -
 tenant:delete           yes    -      -       -       yes       -
 tenants:list            -      -      -       -       yes       yes
 tenants:create          -      -      -       -       yes       -
 tenants:suspend         -      -      -       -       yes       -
+tenants:tier            -      -      -       -       yes       -
 usage:write             yes    yes    yes     -       yes       -
 usage:read              yes    yes    yes     yes     yes       yes
 usage:backfill          -      -      -       -       yes       -

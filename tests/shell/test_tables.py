@@ -20,6 +20,7 @@ TYPES = {
     "DATE": "date",
     "TIMESTAMPTZ": "timestamp with time zone",
     "JSONB": "jsonb",
+    "BOOLEAN": "boolean",
     "DOUBLE PRECISION": "double precision",
 }
 

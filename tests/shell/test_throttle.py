@@ -140,3 +140,14 @@ def test_limits_are_settings() -> None:
     throttle = Throttle(QuickRedis(NOWHERE), settings)
     identity = Identity(uuid4(), uuid4(), "acme", Role.OWNER, jti="u")
     assert [item.limit for item in throttle.allowances(identity)] == [Limit(3, 7)]
+
+
+def test_a_tier_has_limits_of_its_own_for_a_tenant_and_for_its_keys() -> None:
+    throttle = Throttle(QuickRedis(NOWHERE), Settings(tiers=("gold=7/30",)))
+    gold = Identity(uuid4(), uuid4(), "acme", Role.OWNER, jti="u", tier="gold")
+    key = msgspec.structs.replace(gold, role=None, permissions=frozenset())
+    assert [item.limit for item in throttle.allowances(gold)] == [Limit(7, 30)]
+    assert [item.limit for item in throttle.allowances(key)] == [Limit(7, 30)] * 2
+    forgotten = msgspec.structs.replace(gold, tier="silver")
+    assert [item.limit for item in throttle.allowances(forgotten)] == [Limit(500, 2_000)]
+    assert throttle.tiers == {"standard", "gold"}

@@ -163,6 +163,21 @@ async def test_a_tenant_beyond_its_limit_is_refused_and_others_are_not(
         assert (await other.get("./costs/current")).status_code == 200
 
 
+async def test_the_tier_that_an_operator_gives_a_tenant_limits_its_people_and_keys(
+    installation: Installation, tenant: Tenant
+) -> None:
+    async with limited(installation, tiers=("tiny=1/3",)) as api:
+        operator, path = await api.operator(), f"/tenants/{tenant.id}"
+        key = await operator.post(f"{path}/api-keys", json={"name": "meter", "scopes": ["costs:read"]})
+        assert (await operator.send("PATCH", path, json={"tier": "tiny"})).json()["tier"] == "tiny"
+        owner = await api.as_(Role.OWNER, tenant)
+        for token in (owner.token, key.json()["key"]):
+            caller = msgspec.structs.replace(owner, token=token)
+            answers = [await caller.get("./costs/current") for _ in range(6)]
+            problem_of(answers[-1], 429, "too-many-requests")
+            assert '"tenant";q=3;w=3' in answers[-1].headers["ratelimit-policy"] or token != owner.token
+
+
 async def test_without_redis_the_api_goes_on(installation: Installation, tenant: Tenant) -> None:
     async with limited(installation, redis_url=NOWHERE) as api:
         caller = await api.as_(Role.OWNER, tenant)

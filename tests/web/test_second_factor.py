@@ -296,3 +296,30 @@ async def test_others_need_no_factor_where_operators_do(strict_api: Api, tenant:
     assert (await auditor.get("/tenants")).status_code == httpx.codes.OK
     owner = await strict_api.as_(Role.OWNER, tenant)
     assert (await owner.get("./")).status_code == httpx.codes.OK
+
+
+async def test_a_tenant_that_demands_a_factor_lets_its_people_only_enrol(api: Api, tenant: Tenant) -> None:
+    owner = await person(api, tenant)
+    boss, _ = await logged_in(api, owner, owner.code())
+    demanded = await boss.send("PATCH", "./", json={"require_second_factor": True})
+    assert demanded.json()["require_second_factor"] is True
+
+    phc = await api.services.passwords.hash(PASSWORD)
+    account = await add_account(api.installation, tenant, Role.MEMBER, phc=phc)
+    member = Caller(api.http, api.token(account, tenant), account, tenant)
+    problem_of(await member.get("./usage"), 403, "enrolment-required")
+    totp = TOTP((await member.post("/auth/totp", json=OWN_PASSWORD)).json()["secret"])
+    problem_of(await member.get("./usage"), 403, "enrolment-required")
+    assert (await member.post("/auth/totp/confirm", json={"code": totp.now()})).status_code == httpx.codes.OK
+    assert (await member.get("./usage")).status_code == httpx.codes.OK
+    assert (await boss.get("./usage")).status_code == httpx.codes.OK
+
+
+async def test_only_an_owner_who_has_stepped_up_decides_who_needs_a_factor(api: Api, tenant: Tenant) -> None:
+    admin = await api.as_(Role.ADMIN, tenant)
+    change = {"require_second_factor": False}
+    problem_of(await admin.send("PATCH", "./", json=change), 403, "not-permitted")
+    owner = await person(api, tenant)
+    caller = Caller(api.http, api.token(owner.account, tenant), owner.account, tenant)
+    problem_of(await caller.send("PATCH", "./", json=change), 403, "step-up-required")
+    assert (await caller.send("PATCH", "./", json={"name": "Acme"})).status_code == httpx.codes.OK

@@ -300,3 +300,28 @@ async def test_a_job_of_another_tenant_is_not_found(api: Api, tenant: Tenant) ->
     for each in (job_id, uuid4()):
         problem_of(await owner.get(f"./jobs/{each}"), 404, "not-found")
         problem_of(await operator.get(f"/tenants/{tenant.id}/jobs/{each}"), 404, "not-found")
+
+
+async def test_an_operator_founds_a_tenant_of_a_tier_and_gives_it_another(api: Api) -> None:
+    operator = await api.operator()
+    body = {"name": "Acme", "slug": new_slug(), "country": "DE", "tier": "basic"}
+    tenant = (await operator.post("/tenants", json=body)).json()["tenant"]
+    assert tenant["tier"] == "basic"
+    path = f"/tenants/{tenant['id']}"
+    assert (await operator.send("PATCH", path, json={"tier": "premium"})).json()["tier"] == "premium"
+    for method, where, wrong in (
+        ("PATCH", path, {"tier": "gold"}),
+        ("POST", "/tenants", body | {"slug": new_slug(), "tier": "gold"}),
+    ):
+        problem = problem_of(await operator.send(method, where, json=wrong), 422, "invalid-input")
+        assert problem["errors"] == [{"field": "tier", "detail": "is not one of basic, premium, standard"}]
+    query = "SELECT details::text FROM public.audit_log WHERE subject = $1 AND action = 'tenant.updated'"
+    [entry] = await rows(api.installation, query, f"tenant:{tenant['id']}")
+    assert "premium" in str(entry["details"])
+
+
+async def test_nobody_gives_the_own_tenant_another_tier(api: Api, tenant: Tenant) -> None:
+    owner = await api.as_(Role.OWNER, tenant)
+    problem_of(await owner.send("PATCH", "./", json={"tier": "premium"}), 403, "not-permitted")
+    problem_of(await owner.post("/auth/register", json={"organisation": {"tier": "premium"}}), 422)
+    assert (await owner.get("./")).json()["tier"] == "standard"

@@ -70,7 +70,7 @@ class SecondFactorMissing(PlatformError):
 
 
 class EnrolmentRequired(PlatformError):
-    """An operator must enrol a second factor first; see /auth/totp."""
+    """The account needs a second factor, and must enrol one first; see /auth/totp."""
 
 
 class StepUpRequired(PlatformError):

@@ -6,13 +6,15 @@ import msgspec
 
 from core.membership import UserState
 from core.permission import PLATFORM_ROLES, Permission, Role, is_permitted
+from core.tenant import STANDARD_TIER
 
 
 class Identity(msgspec.Struct, frozen=True):
     """An authenticated account or API key; `tenant_id` and `tenant_slug` are None for the platform's own.
 
-    `permissions` is set for an API key alone, whose id is `user_id` and which has no role. `second_factor_at`
-    is the second (since 1970) at which the session last showed a second factor.
+    `permissions` is set for an API key alone, whose id is `user_id` and which has no role.
+    `second_factor_at` is the second (since 1970) at which the session last showed a second factor. `tier`
+    names the limits of its tenant's requests.
     """
 
     user_id: UUID
@@ -23,6 +25,7 @@ class Identity(msgspec.Struct, frozen=True):
     session_id: UUID | None = None
     second_factor_at: int | None = None
     permissions: frozenset[Permission] | None = None
+    tier: str = STANDARD_TIER
 
     @property
     def is_platform(self) -> bool:

@@ -22,10 +22,12 @@ class Permission(StrEnum):
 
     TENANT_READ = "tenant:read"
     TENANT_UPDATE = "tenant:update"
+    TENANT_POLICY = "tenant:policy"
     TENANT_DELETE = "tenant:delete"
     TENANTS_LIST = "tenants:list"
     TENANTS_CREATE = "tenants:create"
     TENANTS_SUSPEND = "tenants:suspend"
+    TENANTS_TIER = "tenants:tier"
     USAGE_WRITE = "usage:write"
     USAGE_READ = "usage:read"
     USAGE_BACKFILL = "usage:backfill"
@@ -60,7 +62,7 @@ _ADMIN = _MEMBER | {
     Permission.API_KEYS_READ,
     Permission.API_KEYS_WRITE,
 }
-_OWNER = _ADMIN | {Permission.TENANT_DELETE}
+_OWNER = _ADMIN | {Permission.TENANT_POLICY, Permission.TENANT_DELETE}
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,

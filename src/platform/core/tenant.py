@@ -24,6 +24,18 @@ Slug = Annotated[
     ),
 ]
 
+STANDARD_TIER = "standard"
+
+Tier = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^[a-z][a-z0-9-]*$(?!\n)",
+        max_length=40,
+        description="Names the limits of the tenant's requests: `standard`, or one that settings name.",
+        examples=[STANDARD_TIER],
+    ),
+]
+
 PLATFORM_SLUG = "platform"
 """Names the platform itself where a tenant is asked for (an operator's login); no tenant may take it."""
 
@@ -77,6 +89,9 @@ class Tenant(msgspec.Struct, frozen=True):
     time_zone: str
     currency: str
     created_at: datetime
+    tier: str = STANDARD_TIER
+    require_second_factor: bool = False
+    """Whether its people may do nothing but enrol a second factor until they have one."""
 
     @property
     def schema(self) -> str:

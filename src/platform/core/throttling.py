@@ -7,12 +7,16 @@ same rules inside Redis, for all processes at once.
 """
 
 import math
+import re
+from collections.abc import Iterable
 from datetime import timedelta
 
 import msgspec
 
 FIRST_DELAY = timedelta(seconds=1)
 LONGEST_DELAY = timedelta(minutes=15)
+
+TIER = re.compile(r"(?P<name>[a-z][a-z0-9-]{0,39})=(?P<rate>[1-9][0-9]{0,6})/(?P<burst>[1-9][0-9]{0,7})")
 
 ALMOST = 1e-6
 """A failure counts until all of it is forgiven, but not for an error of rounding."""
@@ -36,6 +40,13 @@ class Limit(msgspec.Struct, frozen=True):
     def portion(self) -> int:
         """How many tokens a process may take at once: few of a small bucket, so that others get theirs."""
         return max(1, min(LARGEST_PORTION, self.burst // 10))
+
+
+class TierLimits(msgspec.Struct, frozen=True):
+    """What a tenant's requests draw on together, and what those of one of its API keys draw on."""
+
+    tenant: Limit
+    key: Limit
 
 
 class Verdict(msgspec.Struct, frozen=True):
@@ -78,6 +89,18 @@ class Bucket(msgspec.Struct, frozen=True):
 
     tokens: float
     at: float
+
+
+def parsed_tiers(texts: Iterable[str]) -> dict[str, TierLimits]:
+    """Tiers written as `name=requests per second/burst`; a key may use all of its tenant's.
+
+    Raises ValueError.
+    """
+    found = [TIER.fullmatch(text) for text in texts]
+    if not all(found):
+        raise ValueError("a tier is name=requests per second/burst")
+    limits = {tier["name"]: Limit(float(tier["rate"]), int(tier["burst"])) for tier in found if tier}
+    return {name: TierLimits(tenant=limit, key=limit) for name, limit in limits.items()}
 
 
 def delay_after(failures: int, *, free: int) -> timedelta:

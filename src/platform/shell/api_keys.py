@@ -63,6 +63,7 @@ class NewApiKey(msgspec.Struct, frozen=True):
 class _Known(msgspec.Struct, frozen=True):
     tenant_id: UUID
     tenant_slug: str
+    tier: str
     key: ApiKey
     asked_at: float
 
@@ -113,6 +114,7 @@ class ApiKeys:
             role=None,
             jti=str(key.id),
             permissions=permissions_of(key.scopes),
+            tier=known.tier,
         )
 
     def forget(self, key_id: UUID) -> None:
@@ -126,7 +128,9 @@ class ApiKeys:
             row = await session.connection.fetchrow(SQL["use_api_key"], digest, now)
         if row is None:
             raise NotAuthenticated(reason=REFUSED)
-        known = _Known(row["tenant_id"], row["tenant_slug"], key_of(row), time.monotonic())
+        known = _Known(
+            row["tenant_id"], row["tenant_slug"], row["tenant_tier"], key_of(row), time.monotonic()
+        )
         self._known[digest] = known
         self._known.move_to_end(digest)
         if len(self._known) > REMEMBERED:

@@ -124,6 +124,8 @@ def tenant_of(row: asyncpg.Record) -> Tenant:
         time_zone=row["time_zone"],
         currency=row["currency"],
         created_at=row["created_at"],
+        tier=row["tier"],
+        require_second_factor=row["require_second_factor"],
     )
 
 

@@ -11,6 +11,8 @@ import msgspec
 from core.country import STANDARD_VAT
 from core.errors import SettingInvalid
 from core.network import parsed_networks
+from core.tenant import STANDARD_TIER
+from core.throttling import parsed_tiers
 
 PREFIX = "PLATFORM_"
 S3_SCHEME = "s3://"
@@ -76,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     tenant_burst: int = 2_000
     key_requests_per_second: float = 500
     key_burst: int = 2_000
+    tiers: tuple[str, ...] = ("basic=100/400", "premium=2000/8000")
     smtp_url: Secret | None = None
     mail_from: str = "eu-platform@localhost"
     public_url: str | None = None
@@ -170,6 +173,17 @@ def _require_valid_store(settings: Settings) -> None:
         raise SettingInvalid(name=PREFIX + "S3_ACCESS_KEY_ID", reason=reason)
 
 
+def _require_valid_tiers(settings: Settings) -> None:
+    try:
+        names = parsed_tiers(settings.tiers)
+    except ValueError as error:
+        reason = "must be name=requests per second/burst, with commas between them"
+        raise SettingInvalid(name=PREFIX + "TIERS", reason=reason) from error
+    if STANDARD_TIER in names or len(names) != len(settings.tiers):
+        reason = f"must name each tier once, and not {STANDARD_TIER}, which has settings of its own"
+        raise SettingInvalid(name=PREFIX + "TIERS", reason=reason)
+
+
 def _require_valid(settings: Settings) -> None:
     positive = (
         "port",
@@ -202,6 +216,7 @@ def _require_valid(settings: Settings) -> None:
     if settings.smtp_url is not None and not settings.smtp_url.value.startswith(("smtp://", "smtps://")):
         raise SettingInvalid(name=PREFIX + "SMTP_URL", reason="must begin with smtp:// or smtps://")
     _require_valid_edge(settings)
+    _require_valid_tiers(settings)
     _require_valid_store(settings)
     if settings.seller_country not in STANDARD_VAT:
         raise SettingInvalid(name=PREFIX + "SELLER_COUNTRY", reason="must be a member state of the EU")

@@ -9,8 +9,8 @@ import msgspec
 from core.errors import NotAuthenticated
 from core.identity import Identity
 from core.permission import Role
-from core.tenant import PLATFORM_SLUG
-from shell.account_session import account_session
+from core.tenant import PLATFORM_SLUG, STANDARD_TIER
+from shell.account_session import account_session, tenant_in
 from shell.database import Pool
 from shell.queries import SQL
 
@@ -21,12 +21,14 @@ REMEMBERED = 50_000
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What the database says of an account and its session."""
+    """What the database says of an account, its session, and its tenant."""
 
     role: Role | None
     is_current: bool
     has_second_factor: bool
     asked_at: float
+    needs_second_factor: bool = False
+    tier: str = STANDARD_TIER
 
 
 class Standings:
@@ -57,6 +59,7 @@ class Standings:
         async with account_session(
             self._pool, identity.tenant_slug or PLATFORM_SLUG, readonly=True
         ) as session:
+            tenant = tenant_in(session)
             row = await session.connection.fetchrow(SQL["standing"], identity.user_id, identity.session_id)
         if row is None:
             return Standing(None, is_current=False, has_second_factor=False, asked_at=time.monotonic())
@@ -65,6 +68,8 @@ class Standings:
             is_current=row["is_current"],
             has_second_factor=row["has_second_factor"],
             asked_at=time.monotonic(),
+            needs_second_factor=tenant is not None and tenant.require_second_factor,
+            tier=STANDARD_TIER if tenant is None else tenant.tier,
         )
 
     def _remember(self, key: tuple[UUID, UUID | None], standing: Standing) -> None:

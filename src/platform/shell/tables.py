@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from piccolo.columns import JSONB, UUID, Date, DoublePrecision, Numeric, Text, Timestamptz
+from piccolo.columns import JSONB, UUID, Boolean, Date, DoublePrecision, Numeric, Text, Timestamptz
 from piccolo.engine.postgres import PostgresEngine
 from piccolo.querystring import QueryString
 from piccolo.table import Table
@@ -41,6 +41,8 @@ class Tenants(Table, tablename="tenants", schema="public", db=ENGINE):
     time_zone = Text()
     currency = Text()
     created_at = Timestamptz()
+    tier = Text()
+    require_second_factor = Boolean()
 
 
 class Prices(Table, tablename="prices", schema="public", db=ENGINE):

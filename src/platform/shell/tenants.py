@@ -9,7 +9,7 @@ from piccolo.columns import Column
 
 from core.errors import NotFound, SlugTaken
 from core.identity import Account
-from core.tenant import Tenant
+from core.tenant import STANDARD_TIER, Tenant
 from shell.queries import SQL
 from shell.session import Session, tenant_of
 from shell.tables import Tenants
@@ -23,6 +23,7 @@ class NewTenant(msgspec.Struct, frozen=True):
     country: str
     vat_id: str | None
     time_zone: str
+    tier: str = STANDARD_TIER
 
 
 class Founder(msgspec.Struct, frozen=True):
@@ -37,6 +38,7 @@ async def insert(session: Session, new: NewTenant, founder: Founder | None) -> T
     row = await session.connection.fetchrow(
         SQL["insert_tenant"],
         uuid4(), new.slug, new.name, new.country, new.vat_id, new.time_zone, "EUR", datetime.now(UTC),
+        new.tier,
     )  # fmt: skip
     if row is None:
         raise SlugTaken(slug=new.slug)
@@ -79,8 +81,8 @@ async def page(
     return [msgspec.convert(row, Tenant) for row in await session.run(query)]
 
 
-async def update(session: Session, tenant_id: UUID, values: dict[str, str | None]) -> Tenant:
-    """Change a tenant's name or billing data; raises NotFound."""
+async def update(session: Session, tenant_id: UUID, values: dict[str, Any]) -> Tenant:
+    """Change columns of a tenant; raises NotFound."""
     if values:
         by_name = Tenants._meta.get_column_by_name  # noqa: SLF001 -- Piccolo has no other way to a column by name
         columns: dict[Column | str, Any] = {by_name(name): value for name, value in values.items()}

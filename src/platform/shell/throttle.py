@@ -1,4 +1,5 @@
-"""The throttle of the API: token buckets in Redis, by tenant and by API key.
+"""The throttle of the API: token buckets in Redis, by tenant and by API key, of a size that the
+tenant's tier says.
 
 A process takes tokens in small portions and spends them from memory, so that most requests cost no round
 trip. What all processes let through exceeds the limit by no more than the portions that they hold. Without
@@ -13,7 +14,8 @@ import msgspec
 
 from core.errors import TooManyRequests
 from core.identity import Identity
-from core.throttling import Bucket, Limit, Verdict, judged, withdrawn
+from core.tenant import STANDARD_TIER
+from core.throttling import Bucket, Limit, TierLimits, Verdict, judged, parsed_tiers, withdrawn
 from shell.quick_redis import QuickRedis
 from shell.settings import Settings
 
@@ -47,18 +49,30 @@ class Throttle:
     def __init__(self, redis: QuickRedis, settings: Settings) -> None:
         """Hold no tokens yet."""
         self._redis = redis
-        self._tenant = Limit(settings.tenant_requests_per_second, settings.tenant_burst)
-        self._key = Limit(settings.key_requests_per_second, settings.key_burst)
+        self._standard = TierLimits(
+            tenant=Limit(settings.tenant_requests_per_second, settings.tenant_burst),
+            key=Limit(settings.key_requests_per_second, settings.key_burst),
+        )
+        self._tiers = {STANDARD_TIER: self._standard, **parsed_tiers(settings.tiers)}
         self._holdings: OrderedDict[str, _Holding] = OrderedDict()
 
+    @property
+    def tiers(self) -> frozenset[str]:
+        """The tiers that there are."""
+        return frozenset(self._tiers)
+
     def allowances(self, identity: Identity) -> list[Allowance]:
-        """What a caller draws on: its tenant's bucket, and its key's; an account of the platform its own."""
+        """What a caller draws on: its tenant's bucket, and its key's; an account of the platform its own.
+
+        A tenant of a tier that settings name no more has the standard's limits.
+        """
+        limits = self._tiers.get(identity.tier, self._standard)
         if identity.tenant_id is None:
-            return [Allowance("account", f"throttle:api:account:{identity.user_id}", self._tenant)]
-        tenant = Allowance("tenant", f"throttle:api:tenant:{identity.tenant_id}", self._tenant)
+            return [Allowance("account", f"throttle:api:account:{identity.user_id}", limits.tenant)]
+        tenant = Allowance("tenant", f"throttle:api:tenant:{identity.tenant_id}", limits.tenant)
         if identity.permissions is None:
             return [tenant]
-        return [Allowance("key", f"throttle:api:key:{identity.user_id}", self._key), tenant]
+        return [Allowance("key", f"throttle:api:key:{identity.user_id}", limits.key), tenant]
 
     async def spend(self, allowances: Sequence[Allowance], now: float) -> tuple[Verdict, ...]:
         """Spend a token of each bucket; raises TooManyRequests where one is empty."""

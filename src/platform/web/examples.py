@@ -19,6 +19,8 @@ _TENANT = {
     "time_zone": "Europe/Berlin",
     "currency": "EUR",
     "created_at": _INSTANT,
+    "tier": "standard",
+    "require_second_factor": False,
 }
 _ACCOUNT = {"id": _USER_ID, "email": "ada@example.com", "full_name": "Ada Lovelace", "role": "OWNER"}
 _JOB = {
@@ -275,6 +277,7 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "StoredEvent": [_EVENT | {"received_at": _INSTANT, "attributes": None}],
     "Tenant": [_TENANT],
     "TenantChanges": [{"name": "Acme Cloud SE"}],
+    "TenantToFound": [_ORGANISATION | {"tier": "premium"}],
     "TenantFounded": [{"tenant": _TENANT, "job": _JOB, "user": _ACCOUNT}],
     "Tokens": [
         {

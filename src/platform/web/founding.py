@@ -12,7 +12,7 @@ from core.audit import Actor, AuditEntry
 from core.identity import Account
 from core.job import Job, JobKind, JobState
 from core.registration import Organisation, time_zone_of
-from core.tenant import Tenant
+from core.tenant import STANDARD_TIER, Tenant
 from shell import jobs, tenants
 from shell.announce import announce
 from shell.audit import append_platform_entry
@@ -55,14 +55,20 @@ def still_founding() -> dict[int, ResponseSpec]:
 
 
 async def found_tenant(
-    services: Services, organisation: Organisation, founder: Founder | None, *, claim: Claim, actor: Actor
+    services: Services,
+    organisation: Organisation,
+    founder: Founder | None,
+    *,
+    claim: Claim,
+    actor: Actor,
+    tier: str = STANDARD_TIER,
 ) -> Founded:
     """Register a tenant and queue its provisioning; raises SlugTaken, IdempotencyConflict."""
     async with platform_session(services.pool) as session:
         earlier = await earlier_result(session, caller=claim.caller, key=claim.key, request=claim.request)
         if earlier is not None:
             return msgspec.json.decode(earlier, type=Founded)
-        founded = await _register(session, organisation, founder, actor)
+        founded = await _register(session, organisation, founder, actor, tier)
         result = msgspec.json.encode(founded).decode()
         await keep_result(session, caller=claim.caller, key=claim.key, result=result)
     await announce(services.announcer, [founded.job_id])
@@ -70,7 +76,7 @@ async def found_tenant(
 
 
 async def _register(
-    session: Session, organisation: Organisation, founder: Founder | None, actor: Actor
+    session: Session, organisation: Organisation, founder: Founder | None, actor: Actor, tier: str
 ) -> Founded:
     new = NewTenant(
         slug=organisation.slug,
@@ -78,6 +84,7 @@ async def _register(
         country=organisation.country,
         vat_id=organisation.vat_id,
         time_zone=time_zone_of(organisation),
+        tier=tier,
     )
     tenant = await tenants.insert(session, new, founder)
     job = await jobs.enqueue(
@@ -87,7 +94,9 @@ async def _register(
         tenant_id=tenant.id,
         request_id=actor.request_id,
     )
-    await append_platform_entry(session, AuditEntry("tenant.founded", f"tenant:{tenant.id}", actor))
+    await append_platform_entry(
+        session, AuditEntry("tenant.founded", f"tenant:{tenant.id}", actor, details={"tier": tier})
+    )
     return Founded(tenant.id, job.id, founder.account if founder else None)
 
 

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
 
@@ -25,6 +26,7 @@ from core.permission import Permission, Role
 from core.second_factor import is_stepped_up
 from shell.audit import append_platform_entry
 from shell.session import platform_session
+from shell.standing import Standing
 from web.services import Services, services_of
 
 Connection = ASGIConnection[Any, Any, Any, Any]
@@ -40,7 +42,7 @@ BEARER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 def signed_in(*, before_enrolment: bool = False) -> Guard:
     """A guard that admits anybody with a valid access token, and no API key.
 
-    `before_enrolment` marks what an operator may do who has yet to enrol the second factor that is required.
+    `before_enrolment` marks what an account may do that has yet to enrol the second factor that it needs.
     """
 
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:
@@ -58,16 +60,21 @@ def stepped_up(minutes: int = STEP_UP_MINUTES) -> Guard:
     """
 
     async def guard(connection: Connection, _: BaseRouteHandler) -> None:
-        identity: Identity = connection.scope["user"]
-        if identity.permissions is not None:
-            return
-        if is_stepped_up(identity.second_factor_at, datetime.now(UTC), minutes=minutes):
-            return
-        standing = await services_of(connection.app.state).standings.require_current(identity)
-        if standing.has_second_factor:
-            raise StepUpRequired(minutes=minutes)
+        await require_stepped_up(connection, minutes)
 
     return guard
+
+
+async def require_stepped_up(connection: Connection, minutes: int = STEP_UP_MINUTES) -> None:
+    """Raise StepUpRequired where the caller has a second factor and has not shown it of late."""
+    identity: Identity = connection.scope["user"]
+    if identity.permissions is not None:
+        return
+    if is_stepped_up(identity.second_factor_at, datetime.now(UTC), minutes=minutes):
+        return
+    standing = await services_of(connection.app.state).standings.require_current(identity)
+    if standing.has_second_factor:
+        raise StepUpRequired(minutes=minutes)
 
 
 def may(permission: Permission) -> Guard:
@@ -92,8 +99,8 @@ def may(permission: Permission) -> Guard:
 async def authenticate(connection: Connection, *, before_enrolment: bool = False) -> Identity:
     """Whom the access token or API key speaks for.
 
-    Raises NotAuthenticated, TenantHeaderDisagrees, TooManyRequests, and EnrolmentRequired for an operator
-    without the second factor that is required, unless the route is open before enrolment.
+    Raises NotAuthenticated, TenantHeaderDisagrees, TooManyRequests, and EnrolmentRequired for an account
+    without the second factor that it needs, unless the route is open before enrolment.
     """
     found = BEARER.fullmatch(connection.headers.get("authorization", ""))
     if found is None:
@@ -105,7 +112,9 @@ async def authenticate(connection: Connection, *, before_enrolment: bool = False
         identity = services.tokens.verify(found[1], now)
         standing = await services.standings.require_current(identity)
         if not (standing.has_second_factor or before_enrolment):
-            _require_no_enrolment(services, identity)
+            _require_no_enrolment(services, identity, standing)
+        if standing.tier != identity.tier:
+            identity = msgspec.structs.replace(identity, tier=standing.tier)
     _require_agreement(connection, identity)
     connection.scope["user"] = identity
     await _require_tokens(connection, services, identity)
@@ -124,8 +133,9 @@ async def _require_tokens(connection: Connection, services: Services, identity: 
     connection.scope.setdefault("state", {})["rate_limits"] = verdicts
 
 
-def _require_no_enrolment(services: Services, identity: Identity) -> None:
-    if services.settings.require_operator_totp and identity.role is Role.OPERATOR:
+def _require_no_enrolment(services: Services, identity: Identity, standing: Standing) -> None:
+    of_operator = services.settings.require_operator_totp and identity.role is Role.OPERATOR
+    if of_operator or standing.needs_second_factor:
         raise EnrolmentRequired
 
 

@@ -11,20 +11,35 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from core.audit import Actor, AuditEntry
 from core.cursor import decode_cursor
-from core.errors import ConfirmationMissing
+from core.errors import ConfirmationMissing, NotPermitted
 from core.identity import Identity
 from core.permission import Permission
 from core.registration import Country, Name, Organisation, VatId, billing_objections, refuse, require_valid
-from core.tenant import Tenant, TenantEvent, TenantState, next_state, require_readable, require_writable
+from core.tenant import (
+    STANDARD_TIER,
+    Tenant,
+    TenantEvent,
+    TenantState,
+    Tier,
+    next_state,
+    require_readable,
+    require_writable,
+)
 from shell import tenants
 from shell.audit import append_platform_entry
 from shell.session import platform_session
 from web.founding import Claim, TenantFounded, answer_founded, found_tenant, still_founding
-from web.guards import actor_of, may, stepped_up
+from web.guards import actor_of, may, require_stepped_up, stepped_up
 from web.idempotency import IdempotencyKey
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from web.problems import TENANT_PROBLEMS, problems
 from web.services import Services
+
+
+class TenantToFound(Organisation, frozen=True, forbid_unknown_fields=True):
+    """A customer to be, as an operator founds it."""
+
+    tier: Tier = STANDARD_TIER
 
 
 class TenantChanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -33,6 +48,12 @@ class TenantChanges(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     name: Name | msgspec.UnsetType = msgspec.UNSET
     country: Country | msgspec.UnsetType = msgspec.UNSET
     vat_id: VatId | msgspec.UnsetType | None = msgspec.UNSET
+    tier: Tier | msgspec.UnsetType = msgspec.UNSET
+    require_second_factor: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+NEEDED_FOR = {"tier": Permission.TENANTS_TIER, "require_second_factor": Permission.TENANT_POLICY}
+"""What a change of a field needs beyond the permission to change a tenant."""
 
 
 Confirmation = Annotated[
@@ -48,7 +69,7 @@ Confirmation = Annotated[
     responses=still_founding() | problems(400, 401, 403, 409, 422),
 )
 async def create_tenant(
-    data: JSONBody[Organisation],
+    data: JSONBody[TenantToFound],
     request: Request[Any, Any, Any],
     identity: NamedDependency[Identity],
     services: NamedDependency[Services],
@@ -56,9 +77,10 @@ async def create_tenant(
 ) -> Response[TenantFounded]:
     """Create a tenant without an owner. 201 where it is ready within two seconds, else 202 with its job."""
     require_valid(data)
+    _require_tier(services, data.tier)
     claim = Claim(f"operator:{identity.user_id}", idempotency_key, msgspec.json.encode(data))
     actor = actor_of(request, identity)
-    founded = await found_tenant(services, data, None, claim=claim, actor=actor)
+    founded = await found_tenant(services, data, None, claim=claim, actor=actor, tier=data.tier)
     return await answer_founded(services, founded)
 
 
@@ -116,15 +138,24 @@ async def update_tenant(
     identity: NamedDependency[Identity],
     services: NamedDependency[Services],
 ) -> Tenant:
-    """Change a tenant's name or billing data; invoices that were issued keep the old ones."""
-    changes: dict[str, str | None] = msgspec.to_builtins(data)
+    """Change a tenant's name or billing data; invoices that were issued keep the old ones.
+
+    Operators also set its tier. Operators and OWNERs may demand a second factor of all its people, who then
+    do nothing but enrol one until they have it; an account with a factor must have stepped up for that.
+    """
+    changes: dict[str, Any] = msgspec.to_builtins(data)
+    await _require_permitted(request, identity, changes)
+    if "tier" in changes:
+        _require_tier(services, changes["tier"])
     async with platform_session(services.pool) as session:
         tenant = await tenants.lock(session, tenant_id)
         require_writable(tenant.state)
         wanted = msgspec.structs.replace(tenant, **changes)
         objections = billing_objections(wanted.country, wanted.vat_id)
         refuse([(field, detail) for field, detail in objections if detail is not None])
-        details = {"fields": ",".join(sorted(changes))}
+        details = {"fields": ",".join(sorted(changes))} | {
+            field: changes[field] for field in NEEDED_FOR if field in changes
+        }
         entry = AuditEntry(
             "tenant.updated", f"tenant:{tenant_id}", actor_of(request, identity), details=details
         )
@@ -187,6 +218,23 @@ async def delete_tenant(
     return await _moved(
         services, tenant_id, TenantEvent.DELETE, actor_of(request, identity), confirmed_slug=confirm
     )
+
+
+async def _require_permitted(
+    request: Request[Any, Any, Any], identity: Identity, changes: dict[str, Any]
+) -> None:
+    """Raises NotPermitted and StepUpRequired for what not everybody may change who changes a tenant."""
+    for field, permission in NEEDED_FOR.items():
+        if field in changes and not identity.may(permission):
+            raise NotPermitted(permission=permission)
+    if "require_second_factor" in changes:
+        await require_stepped_up(request)
+
+
+def _require_tier(services: Services, tier: str) -> None:
+    """Raises InvalidInput for a tier that settings do not name."""
+    if tier not in services.throttle.tiers:
+        refuse([("tier", "is not one of " + ", ".join(sorted(services.throttle.tiers)))])
 
 
 async def _moved(

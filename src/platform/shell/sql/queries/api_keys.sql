@@ -12,7 +12,7 @@ SET last_used_at = CASE
 END
 FROM public.tenants AS t
 WHERE k.key_hmac = $1 AND t.id = k.tenant_id
-RETURNING k.*, t.slug AS tenant_slug;
+RETURNING k.*, t.slug AS tenant_slug, t.tier AS tenant_tier;
 
 -- name: list_api_keys
 SELECT * FROM public.api_keys

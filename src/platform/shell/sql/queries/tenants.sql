@@ -1,6 +1,6 @@
 -- name: insert_tenant
-INSERT INTO public.tenants (id, slug, name, state, country, vat_id, time_zone, currency, created_at)
-VALUES ($1, $2, $3, 'PENDING', $4, $5, $6, $7, $8)
+INSERT INTO public.tenants (id, slug, name, state, country, vat_id, time_zone, currency, created_at, tier)
+VALUES ($1, $2, $3, 'PENDING', $4, $5, $6, $7, $8, $9)
 ON CONFLICT (slug) DO NOTHING
 RETURNING *;
 
