@@ -121,6 +121,8 @@ CLASSIFICATION: dict[Table, dict[str, Column]] = {
         "time_zone": Column(TENANT, OPERATIONAL, KEEP, EXPORTED),
         "currency": Column(TENANT, BILLING, KEEP, EXPORTED),
         "created_at": Column(TENANT, OPERATIONAL, KEEP, EXPORTED),
+        "tier": Column(TENANT, OPERATIONAL, KEEP, EXPORTED),
+        "require_second_factor": Column(TENANT, OPERATIONAL, KEEP, EXPORTED),
     },
     _public("founders", Activity.CUSTOMERS): {
         "tenant_id": Column(TENANT, IDENTITY, DELETE_ROW, EXPORTED),
