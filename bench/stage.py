@@ -16,6 +16,7 @@ from core.permission import Role
 from core.tenant import Tenant, TenantState
 from shell import accounts, provisioning, tenants
 from shell.api_client import ApiClient
+from shell.audit_key import ensure_audit_key
 from shell.commands.connect import Connected, pools
 from shell.database import Connection, Pool
 from shell.keys import KeyRing, ensure_key
@@ -84,6 +85,7 @@ def free_port() -> int:
 async def _prepared(located: Settings) -> AsyncIterator[Connected]:
     settings = await prepare_roles(located)
     ensure_key(settings)
+    ensure_audit_key(settings)
     async with pools(settings) as platform:
         await migrate_public(platform.owner_pool)
         yield platform

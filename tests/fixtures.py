@@ -11,6 +11,7 @@ import pytest_asyncio
 import structlog
 
 from core.tenant import Tenant
+from shell.audit_key import ensure_audit_key
 from shell.keys import ensure_key
 from shell.logs import without_secrets
 from shell.migrations import migrate_public
@@ -54,6 +55,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
     )
     with held_servers(settings) as held:
         ensure_key(held)
+        ensure_audit_key(held)
         yield held
 
 

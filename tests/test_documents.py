@@ -132,7 +132,7 @@ def test_every_decision_is_listed_under_its_title() -> None:
         r"^\| \[(\d{4})\]\(([^)]+)\) \| (.+) \|$", (ADR / "README.md").read_text("utf-8"), re.MULTILINE
     )
     assert [(page.name[:4], page.name) for page in pages] == [(number, name) for number, name, _ in listed]
-    assert [int(number) for number, _, _ in listed] == list(range(1, len(pages) + 1))
+    assert len({number for number, _, _ in listed}) == len(pages)
     for page, (number, _, title) in zip(pages, listed, strict=True):
         assert page.read_text("utf-8").startswith(f"# {number}: {title}\n")
 

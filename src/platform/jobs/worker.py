@@ -16,9 +16,11 @@ from taskiq.api import run_receiver_task
 from core.errors import SettingInvalid
 from jobs.broker import worker_broker
 from jobs.context import WorkerContext
+from jobs.sequencing import keep_sequencing
 from jobs.sweep import sweep_jobs
 from shell import jobs as table
 from shell.announce import announce, announcer
+from shell.audit_key import audit_signer
 from shell.database import UNAVAILABLE, open_pool
 from shell.logs import configure_logs
 from shell.session import platform_session
@@ -33,6 +35,7 @@ log = structlog.get_logger()
 async def work(settings: Settings) -> None:
     """Run jobs until SIGTERM or SIGINT."""
     redis_url = required("PLATFORM_REDIS_URL", settings.redis_url)
+    signer = audit_signer(settings)
     name = f"{socket.gethostname()}:{os.getpid()}"
     pool = await open_pool(
         required("PLATFORM_DATABASE_URL", settings.database_url).value,
@@ -42,13 +45,15 @@ async def work(settings: Settings) -> None:
     )
     owner_pool = await open_pool(
         required("PLATFORM_OWNER_DATABASE_URL", settings.owner_database_url).value,
-        size=AT_ONCE,
+        size=AT_ONCE + 1,  # jobs, and the sequencer
         name="platform worker (owner)",
         statement_timeout_seconds=settings.job_statement_timeout_seconds,
     )
     context = WorkerContext(settings, pool, owner_pool, announcer(redis_url), name)
+    sequencing = asyncio.create_task(keep_sequencing(context, signer))
     log.info("worker.ready", worker=name)
     await _listen(context, redis_url)
+    sequencing.cancel()
     await _end_jobs()
     await _give_back(context)
     log.info("worker.stopped", worker=name)

@@ -17,6 +17,9 @@ from core.throttling import parsed_tiers
 PREFIX = "PLATFORM_"
 S3_SCHEME = "s3://"
 BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
+AUDIT_ORIGIN = re.compile(r"[!-*,-~]{1,200}")
+SHORTEST_SECONDS = 0.05
+WEB = ("http://", "https://")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 
 
@@ -61,6 +64,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     signing_key_file: Path | None = None
     keys: Path | None = None
     secret_key: Secret | None = None
+    audit_key: Secret | None = None
+    audit_key_file: Path | None = None
+    audit_origin: str = "eu-platform/audit"
+    audit_sequence_seconds: float = 1.0
+    audit_checkpoint_seconds: float = 60.0
+    audit_witness_file: Path | None = None
+    audit_witness_url: str | None = None
     token_issuer: str = "eu-platform"  # noqa: S105 -- a name
     token_audience: str = "eu-platform"  # noqa: S105 -- a name
     access_token_seconds: int = 900
@@ -211,6 +221,15 @@ def _require_valid(settings: Settings) -> None:
     for field in positive:
         if getattr(settings, field) < 1:
             raise SettingInvalid(name=PREFIX + field.upper(), reason="must be at least 1")
+    for field in ("audit_sequence_seconds", "audit_checkpoint_seconds"):
+        if not getattr(settings, field) >= SHORTEST_SECONDS:
+            raise SettingInvalid(name=PREFIX + field.upper(), reason=f"must be at least {SHORTEST_SECONDS}")
+    if not AUDIT_ORIGIN.fullmatch(settings.audit_origin):
+        raise SettingInvalid(
+            name=PREFIX + "AUDIT_ORIGIN", reason="must be printable ASCII without spaces or plus signs"
+        )
+    if settings.audit_witness_url is not None and not settings.audit_witness_url.startswith(WEB):
+        raise SettingInvalid(name=PREFIX + "AUDIT_WITNESS_URL", reason="must begin with http:// or https://")
     if settings.log_level not in logging.getLevelNamesMapping():
         raise SettingInvalid(name=PREFIX + "LOG_LEVEL", reason="must be DEBUG, INFO, WARNING or ERROR")
     if settings.smtp_url is not None and not settings.smtp_url.value.startswith(("smtp://", "smtps://")):

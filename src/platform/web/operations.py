@@ -1,6 +1,7 @@
 """What machines ask the process itself: is it well, what has it measured, which keys verify its tokens."""
 
 import time
+from datetime import UTC, datetime
 
 import msgspec
 from litestar import MediaType, Response, Router, get
@@ -11,7 +12,7 @@ from redis.exceptions import RedisError
 
 from core.tenant import TenantState
 from shell.database import UNAVAILABLE
-from shell.measures import TENANTS, exposition
+from shell.measures import AUDIT_UNSEQUENCED, TENANTS, exposition
 from shell.queries import SQL
 from shell.session import platform_session
 from web.services import Services
@@ -82,9 +83,11 @@ async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
     """All processes' metrics, added up."""
     async with platform_session(services.pool, readonly=True) as session:
         rows = await session.connection.fetch(SQL["tenant_counts"])
+        waits_since = await session.connection.fetchval(SQL["oldest_unsequenced"])
     counts = {row["state"]: row["count"] for row in rows}
     for state in TenantState:
         TENANTS.labels(state).set(counts.get(state, 0))
+    AUDIT_UNSEQUENCED.set(0 if waits_since is None else (datetime.now(UTC) - waits_since).total_seconds())
     return Response(exposition(), headers={"Content-Type": METRICS_MEDIA_TYPE})
 
 

@@ -16,6 +16,7 @@ from asyncpg.exceptions import ClientConfigurationError
 
 from core.audit import Actor, ActorKind
 from core.errors import InvalidInput, PlatformError
+from shell.audit_key import ensure_audit_key
 from shell.database import Pool, open_pool
 from shell.keys import ensure_key
 from shell.migrations import migrate_public
@@ -55,6 +56,7 @@ async def connected(data: Path | None, *, with_worker: bool = False) -> AsyncIte
     with any_servers(load_settings(os.environ, data=data)) as located:
         settings = await prepare_roles(located.settings)
         ensure_key(settings)
+        ensure_audit_key(settings)
         async with pools(settings) as both:
             await migrate_public(both.owner_pool)
             with supervised(settings, WORKER) if with_worker and located.is_held else nullcontext():

@@ -16,6 +16,7 @@ import click
 
 from core.errors import PlatformError
 from shell.api_client import ApiClient
+from shell.audit_key import ensure_audit_key
 from shell.commands.connect import data_option, pools, said_in_a_sentence
 from shell.embedded.folder import lock_data_folder
 from shell.keys import ensure_key
@@ -143,6 +144,7 @@ async def _prepared(located: Settings) -> Settings:
     """Roles, migrations and a signing key."""
     settings = await prepare_roles(located)
     ensure_key(settings)
+    ensure_audit_key(settings)
     async with pools(settings) as both:
         await migrate_public(both.owner_pool)
         await migrate_tenants(both.owner_pool)

@@ -17,3 +17,58 @@ UPDATE public.audit_log
 SET details = NULL, address = NULL, salt = NULL, erased_at = $3
 WHERE chain = $1 AND sequence >= $4 AND sequence < $5 AND erased_at IS NULL
   AND ($2::text IS NULL OR actor_id::text = $2 OR subject LIKE '%:' || $2 OR strpos(details, $2) > 0);
+
+-- name: lock_sequencer
+SELECT pg_try_advisory_xact_lock(hashtext('platform.audit_sequencer'));
+
+-- name: unsequenced_entries
+SELECT id, chain, occurred_at, actor_kind, actor_id, action, subject, outcome, request_id, address, details
+FROM public.audit_log
+WHERE sequence IS NULL
+ORDER BY occurred_at, id
+LIMIT $1
+FOR UPDATE;
+
+-- name: audit_heads
+SELECT chain, size, head, frontier FROM public.audit_chains WHERE chain = ANY ($1::text[]);
+
+-- name: place_entries
+UPDATE public.audit_log AS a
+SET sequence = p.sequence, salt = p.salt, canonical = p.canonical, leaf_hash = p.leaf_hash, entry_hash = p.entry_hash
+FROM unnest($1::uuid[], $2::bigint[], $3::bytea[], $4::bytea[], $5::bytea[], $6::bytea[])
+    AS p (id, sequence, salt, canonical, leaf_hash, entry_hash)
+WHERE a.id = p.id;
+
+-- name: move_audit_heads
+INSERT INTO public.audit_chains (chain, size, head, frontier)
+SELECT * FROM unnest($1::text[], $2::bigint[], $3::bytea[], $4::bytea[])
+ON CONFLICT (chain) DO UPDATE SET size = EXCLUDED.size, head = EXCLUDED.head, frontier = EXCLUDED.frontier;
+
+-- name: keep_audit_nodes
+INSERT INTO public.audit_nodes (chain, level, position, hash)
+SELECT * FROM unnest($1::text[], $2::integer[], $3::bigint[], $4::bytea[]);
+
+-- name: grown_chains
+SELECT c.chain, c.size, c.frontier
+FROM public.audit_chains AS c
+WHERE NOT EXISTS (SELECT FROM public.audit_checkpoints AS k WHERE k.chain = c.chain AND k.size = c.size)
+ORDER BY c.chain
+LIMIT $1;
+
+-- name: keep_checkpoints
+INSERT INTO public.audit_checkpoints (chain, size, note, created_at)
+SELECT p.chain, p.size, p.note, $4
+FROM unnest($1::text[], $2::bigint[], $3::text[]) AS p (chain, size, note);
+
+-- name: keep_audit_key
+INSERT INTO public.audit_keys (public_key, first_used_at) VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: oldest_unsequenced
+SELECT min(occurred_at) FROM public.audit_log WHERE sequence IS NULL;
+
+-- name: latest_checkpoints
+SELECT k.note
+FROM public.audit_chains AS c
+JOIN LATERAL (
+    SELECT note FROM public.audit_checkpoints WHERE chain = c.chain ORDER BY size DESC LIMIT 1
+) AS k ON true;
