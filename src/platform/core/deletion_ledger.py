@@ -16,16 +16,16 @@ class ErasedKind(StrEnum):
     """What kind of thing was erased."""
 
     TENANT = "tenant"
+    SCHEMA = "schema"
     PERSON = "person"
     ARCHIVE = "archive"
 
 
 class Erased(msgspec.Struct, frozen=True):
-    """A tenant, one of its people, or its legal archive, which is gone for good."""
+    """Something that is gone for good, by a name that never changes."""
 
     kind: ErasedKind
-    tenant_id: UUID
-    user_id: UUID | None = None
+    name: str
 
 
 class LedgerEntry(msgspec.Struct, frozen=True):
@@ -40,23 +40,27 @@ class LedgerEntry(msgspec.Struct, frozen=True):
 
 def erased_tenant(tenant_id: UUID) -> Erased:
     """A tenant with all its data."""
-    return Erased(ErasedKind.TENANT, tenant_id)
+    return Erased(ErasedKind.TENANT, str(tenant_id))
+
+
+def erased_schema(schema: str) -> Erased:
+    """The schema of a tenant, whose name no other tenant may have: it is in the numbers of invoices."""
+    return Erased(ErasedKind.SCHEMA, schema)
 
 
 def erased_person(tenant_id: UUID, user_id: UUID) -> Erased:
     """One person inside a tenant."""
-    return Erased(ErasedKind.PERSON, tenant_id, user_id)
+    return Erased(ErasedKind.PERSON, f"{tenant_id}:{user_id}")
 
 
 def destroyed_archive(tenant_id: UUID) -> Erased:
     """The legal archive of a tenant."""
-    return Erased(ErasedKind.ARCHIVE, tenant_id)
+    return Erased(ErasedKind.ARCHIVE, str(tenant_id))
 
 
 def digest_of(erased: Erased, salt: bytes) -> bytes:
-    """SHA-256 over the salt and the name of what was erased: ids are random, so that none can be guessed."""
-    name = f"{erased.kind}:{erased.tenant_id}" + (f":{erased.user_id}" if erased.user_id else "")
-    return hashlib.sha256(salt + name.encode()).digest()
+    """SHA-256 over the salt, the kind and the name."""
+    return hashlib.sha256(salt + f"{erased.kind}:{erased.name}".encode()).digest()
 
 
 def still_there(entries: Iterable[LedgerEntry], candidates: Iterable[Erased]) -> list[Erased]:

@@ -3,7 +3,7 @@
 
 CREATE TABLE public.deletion_ledger (
     id          uuid PRIMARY KEY,
-    kind        text NOT NULL CHECK (kind IN ('tenant', 'person', 'archive')),
+    kind        text NOT NULL CHECK (kind IN ('tenant', 'schema', 'person', 'archive')),
     salt        bytea NOT NULL,
     digest      bytea NOT NULL,
     erased_at   timestamptz NOT NULL,
