@@ -13,7 +13,14 @@ ROLE_CHANGE = re.compile(
 )
 # Identifiers are no parameters: what names schemas and roles builds its statements, from checked slugs.
 BUILDS_STATEMENTS = frozenset(
-    ["shell/migrations.py", "shell/provisioning.py", "shell/roles.py", "shell/session.py"]
+    [
+        "shell/erasing.py",
+        "shell/erasure_scan.py",
+        "shell/migrations.py",
+        "shell/provisioning.py",
+        "shell/roles.py",
+        "shell/session.py",
+    ]
 )
 STATEMENT_METHODS = frozenset(
     ["execute", "executemany", "fetch", "fetchrow", "fetchval", "fetchmany", "cursor", "prepare"]

@@ -27,6 +27,8 @@ users:read              yes    yes    -       -       yes       -
 users:write             yes    yes    -       -       yes       -
 api-keys:read           yes    yes    -       -       yes       -
 api-keys:write          yes    yes    -       -       yes       -
+certificates:read       -      -      -       -       yes       yes
+archives:read           -      -      -       -       yes       -
 """
 
 HEAD, *LINES = (line.split() for line in TABLE.strip().splitlines())

@@ -12,7 +12,10 @@ from uuid import UUID
 import msgspec
 import pytest
 
+import core.certificate
 import core.costing
+import core.erasure
+import core.erasure_scan
 import core.identity
 import core.invoicing
 import core.job
@@ -24,6 +27,7 @@ import core.usage
 import shell.accounts
 import shell.anomalies
 import shell.api_keys
+import shell.certificates
 import shell.invitations
 import shell.invoices
 import shell.second_factor
@@ -32,6 +36,7 @@ import shell.users
 import web.anomalies
 import web.api_keys
 import web.auth
+import web.erasure
 import web.founding
 import web.invitations
 import web.operations
@@ -63,6 +68,7 @@ MODULES = [
     core.tenant, core.usage, shell.anomalies, shell.invoices, shell.usage, web.anomalies, web.auth,
     web.founding, web.operations, web.prices, web.problems, web.tenants, web.usage, web.api_keys,
     web.invitations, web.passwords, web.register, web.second_factor, web.sessions, web.sign_in, web.users,
+    core.certificate, core.erasure, core.erasure_scan, shell.certificates, web.erasure,
     shell.users, shell.invitations, shell.api_keys, shell.accounts, shell.second_factor,
 ]  # fmt: skip
 STRUCTS = {

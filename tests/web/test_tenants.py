@@ -255,23 +255,6 @@ async def test_a_step_that_the_lifecycle_does_not_have_is_refused(
     assert (await current(api.installation, tenant)).state is state
 
 
-@pytest.mark.parametrize("state", [TenantState.ACTIVE, TenantState.SUSPENDED])
-async def test_an_owner_who_repeats_the_slug_closes_the_tenant_for_good(
-    api: Api, tenant: Tenant, state: TenantState
-) -> None:
-    owner = await api.as_(Role.OWNER, tenant)
-    await put_into(api.installation, tenant, state)
-    answer = await owner.send("DELETE", f"/tenants/{tenant.id}", params={"confirm": tenant.slug})
-    assert (answer.status_code, answer.json()["state"]) == (202, "DEPROVISIONING")
-    assert await audited(api, tenant) == [("tenant.delete", owner.account.id)]
-    problem_of(await owner.get(f"/tenants/{tenant.id}"), 410, "tenant-gone")
-    problem_of(await owner.get("./costs/current"), 410, "tenant-gone")
-    again = await (await api.operator()).send(
-        "DELETE", f"/tenants/{tenant.id}", params={"confirm": tenant.slug}
-    )
-    problem_of(again, 409, "transition-refused")
-
-
 @pytest.mark.parametrize("confirm", [None, "", "other", "ACME"])
 async def test_a_deletion_without_the_slug_is_refused(api: Api, tenant: Tenant, confirm: str | None) -> None:
     owner = await api.as_(Role.OWNER, tenant)

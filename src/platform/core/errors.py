@@ -161,6 +161,16 @@ class TenantGone(PlatformError):
     """The tenant is being erased or has been erased."""
 
 
+class ErasureRefused(PlatformError):
+    """An erasure that is {state} cannot be asked to {event}."""
+
+    fields = ("state", "event")
+
+
+class ErasureCancelled(PlatformError):
+    """The erasure was cancelled."""
+
+
 class IdempotencyConflict(PlatformError):
     """The Idempotency-Key {key} was used with another request before, or that request is still running."""
 
@@ -168,7 +178,7 @@ class IdempotencyConflict(PlatformError):
 
 
 class ConfirmationMissing(PlatformError):
-    """Deleting a tenant must be confirmed with its slug."""
+    """Erasing a tenant must be confirmed with its slug."""
 
 
 class InvalidInput(PlatformError):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from core.errors import NotFound, PeriodNotOver, PlatformError, TenantGone
+from core.errors import ErasureCancelled, NotFound, PeriodNotOver, PlatformError, TenantGone
 
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=10)
@@ -29,6 +29,8 @@ class JobKind(StrEnum):
     PROVISION_TENANT = "provision_tenant"
     CLOSE_DAYS = "close_days"
     INVOICE_MONTH = "invoice_month"
+    ERASE_TENANT = "erase_tenant"
+    DESTROY_ARCHIVE = "destroy_archive"
     RESET_PASSWORD = "reset_password"  # noqa: S105 -- the name of a kind
 
 
@@ -63,7 +65,7 @@ class GiveUp(msgspec.Struct, frozen=True):
     """Every attempt has failed."""
 
 
-FINAL: tuple[type[PlatformError], ...] = (NotFound, PeriodNotOver, TenantGone)
+FINAL: tuple[type[PlatformError], ...] = (ErasureCancelled, NotFound, PeriodNotOver, TenantGone)
 """Errors that no further attempt could mend."""
 
 

@@ -42,6 +42,8 @@ class Permission(StrEnum):
     USERS_WRITE = "users:write"
     API_KEYS_READ = "api-keys:read"
     API_KEYS_WRITE = "api-keys:write"
+    CERTIFICATES_READ = "certificates:read"
+    ARCHIVES_READ = "archives:read"
 
 
 _VIEWER = frozenset(
@@ -70,7 +72,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: _ADMIN,
     Role.OWNER: _OWNER,
     Role.OPERATOR: frozenset(Permission),
-    Role.AUDITOR: _VIEWER | {Permission.TENANTS_LIST},
+    Role.AUDITOR: _VIEWER | {Permission.TENANTS_LIST, Permission.CERTIFICATES_READ},
 }
 
 

@@ -12,6 +12,7 @@ from taskiq_redis import RedisStreamBroker
 
 from jobs.closing import find_open_days
 from jobs.context import WorkerContext
+from jobs.erasure import find_due_erasures, find_expired_archives
 from jobs.invoicing import find_unbilled_months
 from jobs.runner import run_job
 from jobs.schedule import Finder
@@ -74,7 +75,15 @@ def worker_broker(redis_url: Secret, context: WorkerContext) -> PatientBroker:
     async def forget() -> None:
         await forget_finished(context)
 
+    async def due_erasures() -> None:
+        await find_due_erasures(context)
+
+    async def expired_archives() -> None:
+        await find_expired_archives(context)
+
     broker.register_task(run, task_name=RUN_JOB)
+    broker.register_task(due_erasures, task_name=Finder.FIND_DUE_ERASURES)
+    broker.register_task(expired_archives, task_name=Finder.FIND_EXPIRED_ARCHIVES)
     broker.register_task(forget, task_name=Finder.FORGET_FINISHED)
     broker.register_task(sweep, task_name=Finder.SWEEP_JOBS)
     broker.register_task(open_days, task_name=Finder.FIND_OPEN_DAYS)

@@ -10,7 +10,7 @@ from structlog.contextvars import bound_contextvars
 
 from core.errors import WorkerLost
 from core.job import MAX_ATTEMPTS, Job, JobKind
-from jobs import closing, invoicing, password_reset, provisioning
+from jobs import closing, erasure, invoicing, password_reset, provisioning
 from jobs.context import WorkerContext
 from jobs.progress import Progress
 from shell import jobs as table
@@ -25,6 +25,8 @@ HANDLERS: dict[JobKind, Handler] = {
     JobKind.PROVISION_TENANT: provisioning.provision_tenant,
     JobKind.CLOSE_DAYS: closing.close_tenant_days,
     JobKind.INVOICE_MONTH: invoicing.invoice_tenant_month,
+    JobKind.ERASE_TENANT: erasure.erase_tenant,
+    JobKind.DESTROY_ARCHIVE: erasure.destroy_archive,
     JobKind.RESET_PASSWORD: password_reset.send_reset_mail,
 }
 

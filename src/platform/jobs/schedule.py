@@ -7,6 +7,8 @@ import msgspec
 from shell.settings import Settings
 
 FORGET_SECONDS = 3_600
+ERASURE_SECONDS = 60
+ARCHIVE_SECONDS = 3_600
 
 
 class Finder(StrEnum):
@@ -16,6 +18,8 @@ class Finder(StrEnum):
     FIND_OPEN_DAYS = "find_open_days"
     FIND_UNBILLED_MONTHS = "find_unbilled_months"
     FORGET_FINISHED = "forget_finished"
+    FIND_DUE_ERASURES = "find_due_erasures"
+    FIND_EXPIRED_ARCHIVES = "find_expired_archives"
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -32,4 +36,6 @@ def schedules(settings: Settings) -> tuple[Schedule, ...]:
         Schedule(Finder.FIND_OPEN_DAYS, settings.close_days_seconds),
         Schedule(Finder.FIND_UNBILLED_MONTHS, settings.invoice_scan_seconds),
         Schedule(Finder.FORGET_FINISHED, FORGET_SECONDS),
+        Schedule(Finder.FIND_DUE_ERASURES, ERASURE_SECONDS),
+        Schedule(Finder.FIND_EXPIRED_ARCHIVES, ARCHIVE_SECONDS),
     )

@@ -23,18 +23,29 @@ async def enqueue(
     tenant_id: UUID | None = None,
     args: dict[str, Any] | None = None,
     request_id: str | None = None,
+    not_before: datetime | None = None,
 ) -> Job:
-    """Insert a job in this transaction; where the same work is queued or running already, gives that job."""
+    """Insert a job in this transaction; where the same work is queued or running already, gives that job.
+
+    It is due at once unless `not_before` says when.
+    """
+    now = datetime.now(UTC)
     row = await session.connection.fetchrow(
         SQL["insert_job"],
         uuid4(), kind, tenant_id, dedupe_key, msgspec.json.encode(args or {}).decode(), request_id,
-        datetime.now(UTC),
+        now, not_before or now,
     )  # fmt: skip
     if row is None:
         row = await session.connection.fetchrow(SQL["open_job"], kind, dedupe_key)
     if row is None:  # it ended between the two statements: now there is room for a new one
         return await enqueue(
-            session, kind, dedupe_key=dedupe_key, tenant_id=tenant_id, args=args, request_id=request_id
+            session,
+            kind,
+            dedupe_key=dedupe_key,
+            tenant_id=tenant_id,
+            args=args,
+            request_id=request_id,
+            not_before=not_before,
         )
     return job_of(row)
 
@@ -87,6 +98,11 @@ async def fail(session: Session, job: Job, error: Exception, *, worker: str) -> 
 async def give_back(session: Session, *, worker: str) -> list[UUID]:
     """Return all of a worker's leases, when it stops in good order; gives the jobs, which are due again."""
     return [row["id"] for row in await session.connection.fetch(SQL["give_back_jobs"], worker)]
+
+
+async def hasten(session: Session, job_id: UUID) -> None:
+    """Make a job due now that waits for a later instant."""
+    await session.connection.execute(SQL["hasten_job"], job_id, datetime.now(UTC))
 
 
 async def lease_holders(session: Session) -> list[str]:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from core.audit import SYSTEM, AuditEntry
 from core.errors import NotFound
-from core.tenant import Tenant, TenantEvent, TenantState, next_state
+from core.tenant import Tenant, TenantEvent, TenantState, next_state, require_readable
 from shell.audit import append_platform_entry
 from shell.database import Pool
 from shell.migrations import TENANT, ledger, migrate_schema
@@ -47,10 +47,11 @@ async def create_tables(owner_pool: Pool, tenant: Tenant) -> None:
 async def begin(owner_pool: Pool, tenant_id: UUID) -> Tenant:
     """Mark the tenant PROVISIONING, also when a crashed attempt has done so before; gives the tenant.
 
-    A tenant that is already complete is given unchanged.
+    A tenant that is already complete is given unchanged; raises TenantGone for one that is being erased.
     """
     async with owner_session(owner_pool) as session:
         tenant = await _locked_tenant(session, tenant_id)
+        require_readable(tenant.state)
         if tenant.state in {TenantState.PENDING, TenantState.PROVISIONING}:
             await _move(session, tenant, TenantEvent.PROVISION)
     return tenant

@@ -100,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seller_name: str = "EU Platform GmbH"
     seller_country: str = "DE"
     seller_vat_id: str | None = None
+    erasure_waiting_days: int = 30
     job_lease_seconds: int = 30
     job_sweep_seconds: int = 5
     close_days_seconds: int = 20
@@ -230,6 +231,8 @@ def _require_valid(settings: Settings) -> None:
         )
     if settings.audit_witness_url is not None and not settings.audit_witness_url.startswith(WEB):
         raise SettingInvalid(name=PREFIX + "AUDIT_WITNESS_URL", reason="must begin with http:// or https://")
+    if settings.erasure_waiting_days < 0:
+        raise SettingInvalid(name=PREFIX + "ERASURE_WAITING_DAYS", reason="must not be negative")
     if settings.log_level not in logging.getLevelNamesMapping():
         raise SettingInvalid(name=PREFIX + "LOG_LEVEL", reason="must be DEBUG, INFO, WARNING or ERROR")
     if settings.smtp_url is not None and not settings.smtp_url.value.startswith(("smtp://", "smtps://")):

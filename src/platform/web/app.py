@@ -16,6 +16,7 @@ from shell.attempts import Attempts
 from shell.database import open_pool
 from shell.keys import KeyRing, secret_key
 from shell.logs import configure_logs
+from shell.object_store import ObjectStore
 from shell.password_reset import PasswordResets
 from shell.passwords import Passwords
 from shell.quick_redis import QuickRedis
@@ -31,6 +32,7 @@ from web.bodies import ApiRequest
 from web.costs import costs_router
 from web.documentation import documentation_router
 from web.edge import Edge, cors
+from web.erasure import erasure_router
 from web.invitations import invitations_router
 from web.invoices import invoices_router
 from web.jobs import jobs_router
@@ -66,6 +68,7 @@ def application(settings: Settings) -> Litestar:
             api_keys_router,
             users_router,
             invitations_router,
+            erasure_router,
         ],
     )
     api = Router(
@@ -155,4 +158,6 @@ async def _opened(settings: Settings) -> Services:
         second_factors=SecondFactors(secret, settings.token_issuer),
         throttle=Throttle(redis, settings),
         attempts=Attempts(redis, settings, secret),
+        objects=ObjectStore(settings),
+        secret=secret,
     )

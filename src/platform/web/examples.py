@@ -111,6 +111,32 @@ _INVITATION = {
     "revoked_at": None,
 }
 
+_STATEMENT = {
+    "format": "eu-platform/erasure-certificate/1",
+    "issuer": "EU Platform GmbH",
+    "tenant_id": _TENANT_ID,
+    "requested_at": _INSTANT,
+    "issued_at": "2026-12-23T10:00:02Z",
+    "is_clean": True,
+    "steps": [{"step": "freeze", "finished_at": "2026-12-23T10:00:00Z"}],
+    "retained": [
+        {
+            "what": "legal archive, encrypted: 12 issued invoices and what supports them",
+            "basis": "§ 147 Abs. 1 Nr. 4, Abs. 3 AO",
+            "until": "2034-12-31",
+        }
+    ],
+    "scan": {
+        "emails": 4,
+        "names": 4,
+        "user_ids": 4,
+        "findings": [],
+        "pseudonyms": [{"place": "public.audit_log.actor_id", "kind": "user_id", "count": 31}],
+    },
+    "audit_chain": "platform",
+    "audit_entry": _OTHER_ID,
+}
+
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "Acceptance": [
         {
@@ -142,6 +168,14 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "ApiKey": [_API_KEY],
     "ApiKeyMade": [_API_KEY | {"last_used_at": None, "key": "eup_5DpqYb2T…_1a2B3c"}],
     "ApiKeyWanted": [{"name": "Meter of rack 7", "scopes": ["usage:write"], "networks": ["203.0.113.0/24"]}],
+    "ArchiveWanted": [{"reason": "Audit by the tax office, file 12/345/67890"}],
+    "Certificate": [
+        {
+            "statement": _STATEMENT,
+            "signature": "0bS5kTqR2hZVmPfL3yPZ9w…",
+            "public_key": "k1n8Yp6v2QmJd0aG5uXc…",
+        }
+    ],
     "CloudEvent": [
         {
             "specversion": "1.0",
@@ -184,6 +218,18 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=eu-platform",
         }
     ],
+    "Erasure": [
+        {
+            "tenant_id": _TENANT_ID,
+            "state": "REQUESTED",
+            "requested_at": _INSTANT,
+            "due_at": "2026-12-23T10:00:00Z",
+            "job_id": _OTHER_ID,
+            "steps": [],
+            "ended_at": None,
+        }
+    ],
+    "ErasureWanted": [{"confirm": "acme-cloud"}],
     "Health": [{"status": "ok", "checks": {"database": "ok", "redis": "ok"}, "duration_ms": 1.2}],
     "Invitation": [_INVITATION],
     "InvitationMade": [_INVITATION | {"token": "eui_acme-cloud_q83vEjRWeJA…"}],

@@ -63,6 +63,7 @@ KINDS: dict[type[errors.PlatformError], Kind] = {
     errors.NotFound: Kind(404, "not-found", "Not found"),
     errors.SlugTaken: Kind(409, "slug-taken", "Slug taken"),
     errors.TransitionRefused: Kind(409, "transition-refused", "Not possible in this state"),
+    errors.ErasureRefused: Kind(409, "erasure-refused", "Not possible for this erasure"),
     errors.TenantNotReady: Kind(409, "tenant-not-ready", "Tenant not ready"),
     errors.IdempotencyConflict: Kind(409, "idempotency-conflict", "Idempotency key used before"),
     errors.LastOwner: Kind(409, "last-owner", "Last owner"),

@@ -11,11 +11,12 @@ from shell.api_keys import ApiKeys
 from shell.attempts import Attempts
 from shell.database import Pool
 from shell.keys import KeyRing
+from shell.object_store import ObjectStore
 from shell.password_reset import PasswordResets
 from shell.passwords import Passwords
 from shell.quick_redis import QuickRedis
 from shell.second_factor import SecondFactors
-from shell.settings import Settings
+from shell.settings import Secret, Settings
 from shell.standing import Standings
 from shell.throttle import Throttle
 from shell.tokens import AccessTokens
@@ -37,6 +38,8 @@ class Services(msgspec.Struct, frozen=True):
     throttle: Throttle
     attempts: Attempts
     password_resets: PasswordResets
+    objects: ObjectStore
+    secret: Secret
 
     @property
     def seller(self) -> Party:

@@ -11,8 +11,9 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from core.audit import Actor, AuditEntry
 from core.cursor import decode_cursor
-from core.errors import ConfirmationMissing, NotPermitted
+from core.errors import NotPermitted
 from core.identity import Identity
+from core.job import Job
 from core.permission import Permission
 from core.registration import Country, Name, Organisation, VatId, billing_objections, refuse, require_valid
 from core.tenant import (
@@ -25,9 +26,10 @@ from core.tenant import (
     require_readable,
     require_writable,
 )
-from shell import tenants
+from shell import erasures, tenants
 from shell.audit import append_platform_entry
 from shell.session import platform_session
+from web.erasure import ask_for_erasure
 from web.founding import Claim, TenantFounded, answer_founded, found_tenant, still_founding
 from web.guards import actor_of, may, require_stepped_up, stepped_up
 from web.idempotency import IdempotencyKey
@@ -213,11 +215,9 @@ async def delete_tenant(
     identity: NamedDependency[Identity],
     services: NamedDependency[Services],
     confirm: Confirmation = None,
-) -> Tenant:
-    """Close a tenant to its users for good: `confirm` must repeat its slug. Its data waits for erasure."""
-    return await _moved(
-        services, tenant_id, TenantEvent.DELETE, actor_of(request, identity), confirmed_slug=confirm
-    )
+) -> Response[Job]:
+    """The same as asking for its erasure: `confirm` must repeat its slug, and a waiting period follows."""
+    return await ask_for_erasure(services, tenant_id, confirm, actor_of(request, identity))
 
 
 async def _require_permitted(
@@ -237,20 +237,12 @@ def _require_tier(services: Services, tier: str) -> None:
         refuse([("tier", "is not one of " + ", ".join(sorted(services.throttle.tiers)))])
 
 
-async def _moved(
-    services: Services,
-    tenant_id: UUID,
-    event: TenantEvent,
-    actor: Actor,
-    *,
-    confirmed_slug: str | None = None,
-) -> Tenant:
-    """Take one step of the lifecycle, and audit it; raises TransitionRefused, ConfirmationMissing."""
+async def _moved(services: Services, tenant_id: UUID, event: TenantEvent, actor: Actor) -> Tenant:
+    """Take one step of the lifecycle, and audit it; raises TransitionRefused, ErasureRefused."""
     async with platform_session(services.pool) as session:
         tenant = await tenants.lock(session, tenant_id)
-        if event is TenantEvent.DELETE and confirmed_slug != tenant.slug:
-            raise ConfirmationMissing
         state = next_state(tenant.state, event)
+        await erasures.require_none_under_way(session, tenant_id, event)
         entry = AuditEntry(
             f"tenant.{event}", f"tenant:{tenant.id}", actor, details={"from": tenant.state, "to": state}
         )

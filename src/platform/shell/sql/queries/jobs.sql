@@ -1,7 +1,7 @@
 -- name: insert_job
 INSERT INTO public.jobs
     (id, kind, tenant_id, dedupe_key, args, state, request_id, not_before, created_at)
-VALUES ($1, $2, $3, $4, $5, 'QUEUED', $6, $7, $7)
+VALUES ($1, $2, $3, $4, $5, 'QUEUED', $6, $8, $7)
 ON CONFLICT (kind, dedupe_key) WHERE state IN ('QUEUED', 'RUNNING') DO NOTHING
 RETURNING *;
 
@@ -47,6 +47,9 @@ UPDATE public.jobs
 SET state = 'QUEUED', attempts = attempts - 1, leased_by = NULL, leased_to = NULL
 WHERE leased_by = $1 AND state = 'RUNNING'
 RETURNING id;
+
+-- name: hasten_job
+UPDATE public.jobs SET not_before = $2 WHERE id = $1 AND state = 'QUEUED';
 
 -- name: forget_finished_jobs
 DELETE FROM public.jobs WHERE finished_at < $1;

@@ -1,0 +1,192 @@
+"""The steps by which a tenant is erased; each is one transaction of the owner that is recorded in it.
+
+A step locks tenant and erasure first and finds out whether it was done, so that it is done once, however
+often and by however many workers it is begun. What lies outside of that transaction (objects, Redis, details
+of audit entries) is done before it commits, and may be done twice.
+"""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from uuid import UUID
+
+import msgspec
+
+from core.audit import PLATFORM_CHAIN, SYSTEM, AuditEntry
+from core.deletion_ledger import erased_schema, erased_tenant
+from core.erasure import Identifiers, Step, erased_slug, tables_of_tenants
+from core.tenant import Tenant, TenantEvent, TenantState, next_state
+from shell import deletion_ledger, erasures, legal_archive, tenants
+from shell.audit import append_platform_entry, erase_details_of_chain, erase_details_of_person
+from shell.certificates import certify
+from shell.database import Pool
+from shell.object_store import ObjectStore
+from shell.queries import SQL
+from shell.redis_purge import purge
+from shell.session import Session, owner_session
+from shell.settings import Secret, Settings
+
+Facts = dict[str, str]
+JOBS = "jobs"
+
+
+class Erasing(msgspec.Struct, frozen=True):
+    """An erasure that runs: whose it is, by which job, and what its steps need."""
+
+    settings: Settings
+    owner_pool: Pool
+    objects: ObjectStore
+    secret: Secret
+    tenant: Tenant
+    job_id: UUID
+
+
+async def perform(erasing: Erasing, step: Step) -> None:
+    """Do a step, unless it was done before."""
+    tenant_id = erasing.tenant.id
+    if step is Step.DELETE_DATA:
+        await _erase_audit_details(erasing)
+    async with owner_session(erasing.owner_pool, schema=erasing.tenant.schema) as session:
+        tenant = await tenants.lock(session, tenant_id)
+        if await erasures.is_done(session, tenant_id, step):
+            return
+        facts = await PERFORM[step](erasing, session, tenant)
+        await erasures.record(session, tenant_id, step, facts)
+
+
+async def _freeze(_: Erasing, session: Session, tenant: Tenant) -> Facts:
+    """Close the tenant to its users; also to requests that have begun: their next statement is refused."""
+    if tenant.state in {TenantState.ACTIVE, TenantState.SUSPENDED}:
+        state = next_state(tenant.state, TenantEvent.DELETE)
+        await tenants.set_state(session, tenant, state)
+        details = {"from": tenant.state.value, "to": state.value}
+        await append_platform_entry(
+            session, AuditEntry("tenant.delete", f"tenant:{tenant.id}", SYSTEM, details=details)
+        )
+    if await session.connection.fetchval(SQL["role_exists"], tenant.schema) and await _has_schema(
+        session, tenant
+    ):
+        await session.connection.execute(f"REVOKE ALL ON SCHEMA {tenant.schema} FROM {tenant.schema}")
+    return {}
+
+
+async def _archive(erasing: Erasing, session: Session, tenant: Tenant) -> Facts:
+    """Keep what the law requires, and note, sealed, whom the scan will look for."""
+    if not await _has_schema(session, tenant):
+        return {"invoices": "0"}
+    names = await _tables(session, tenant)
+    if names:  # whoever was writing when the tenant was frozen has ended when all are locked
+        await session.connection.execute(f"LOCK TABLE {', '.join(names)} IN SHARE MODE")
+    identifiers = await _identifiers(session, tenant, erasing.job_id)
+    await erasures.keep_identifiers(session, tenant.id, identifiers, erasing.secret)
+    archive = await legal_archive.keep(session, tenant, erasing.objects, erasing.secret)
+    if archive is None:
+        return {"invoices": "0"}
+    return {
+        "invoices": str(archive.invoices),
+        "legal_basis": archive.legal_basis,
+        "keep_until": archive.keep_until.isoformat(),
+    }
+
+
+async def _delete_data(erasing: Erasing, session: Session, tenant: Tenant) -> Facts:
+    """Empty the tenant's tables, and delete what the shared schema says of it."""
+    await deletion_ledger.append(session, erased_tenant(tenant.id))
+    await deletion_ledger.append(session, erased_schema(tenant.schema))
+    names = await _tables(session, tenant)
+    if names:
+        await session.connection.execute(f"TRUNCATE {', '.join(names)}")
+    await session.connection.execute(SQL["erase_idempotency_keys"], tenant.id)
+    await session.connection.execute(SQL["erase_jobs"], tenant.id, erasing.job_id)
+    for table in tables_of_tenants():
+        if table != JOBS:  # of which one is this erasure's own
+            statement = f"DELETE FROM public.{table} WHERE tenant_id = $1"  # noqa: S608 -- the classification's
+            await session.connection.execute(statement, tenant.id)
+    await session.connection.execute(SQL["clear_tenant"], tenant.id)
+    return {"tables": str(len(names))}
+
+
+async def _erase_audit_details(erasing: Erasing) -> None:
+    """Take details and addresses out of the tenant's chain, and its people's out of the platform's.
+
+    In transactions of its own, before that of the step: a worker has one connection for each of its jobs.
+    """
+    now, tenant, owner_pool = datetime.now(UTC), erasing.tenant, erasing.owner_pool
+    async with owner_session(owner_pool) as session:
+        identifiers = await erasures.identifiers_of(session, tenant.id, erasing.secret)
+    await erase_details_of_chain(owner_pool, tenant.chain, now)
+    for person in identifiers.user_ids:
+        await erase_details_of_person(owner_pool, person, chains=[PLATFORM_CHAIN], now=now)
+
+
+async def _drop_schema(_: Erasing, session: Session, tenant: Tenant) -> Facts:
+    """Drop schema and role; only this tenant's tables are locked, and they are empty."""
+    await session.connection.execute(SQL["lock_schema"], tenant.schema)
+    await session.connection.execute(f"DROP SCHEMA IF EXISTS {tenant.schema} CASCADE")
+    if await session.connection.fetchval(SQL["role_exists"], tenant.schema):
+        await session.connection.execute(f"DROP ROLE {tenant.schema}")
+    return {}
+
+
+async def _purge_redis(erasing: Erasing, session: Session, tenant: Tenant) -> Facts:
+    identifiers = await erasures.identifiers_of(session, tenant.id, erasing.secret)
+    purged = await purge(erasing.settings, erasing.secret, tenant, identifiers)
+    return {"keys": str(purged)}
+
+
+async def _audit(_: Erasing, session: Session, tenant: Tenant) -> Facts:
+    state = next_state(tenant.state, TenantEvent.ERASE)
+    details = {"from": tenant.state.value, "to": state.value}
+    entry = AuditEntry("tenant.erase", f"tenant:{tenant.id}", SYSTEM, details=details)
+    await append_platform_entry(session, entry)
+    entry_id = await session.connection.fetchval(SQL["erasure_entry"], f"tenant:{tenant.id}")
+    return {"audit_entry": str(entry_id)}
+
+
+async def _close(_: Erasing, session: Session, tenant: Tenant) -> Facts:
+    state = next_state(tenant.state, TenantEvent.ERASE)
+    await session.connection.execute(SQL["close_tenant"], tenant.id, state, erased_slug(tenant.id))
+    return {}
+
+
+async def _certify(erasing: Erasing, session: Session, tenant: Tenant) -> Facts:
+    """Look for whom should be gone, sign what was found, and forget whom it was looked for."""
+    identifiers = await erasures.identifiers_of(session, tenant.id, erasing.secret)
+    findings = await certify(
+        session, tenant.id, identifiers, settings=erasing.settings, secret=erasing.secret
+    )
+    await erasures.finish(session, tenant.id)
+    return {"findings": str(findings)}
+
+
+PERFORM: dict[Step, Callable[[Erasing, Session, Tenant], Awaitable[Facts]]] = {
+    Step.FREEZE: _freeze,
+    Step.ARCHIVE: _archive,
+    Step.DELETE_DATA: _delete_data,
+    Step.DROP_SCHEMA: _drop_schema,
+    Step.PURGE_REDIS: _purge_redis,
+    Step.AUDIT: _audit,
+    Step.CLOSE: _close,
+    Step.CERTIFY: _certify,
+}
+
+
+async def _has_schema(session: Session, tenant: Tenant) -> bool:
+    return bool(await session.connection.fetchval(SQL["schema_exists"], tenant.schema))
+
+
+async def _tables(session: Session, tenant: Tenant) -> list[str]:
+    """The tables of the tenant's schema, as SQL names them."""
+    return [row["name"] for row in await session.connection.fetch(SQL["tables_of_schema"], tenant.schema)]
+
+
+async def _identifiers(session: Session, tenant: Tenant, job_id: UUID) -> Identifiers:
+    fetch = session.connection.fetch
+    people = [*await fetch(SQL["people_to_erase"]), *await fetch(SQL["founder_to_erase"], tenant.id)]
+    invited = await fetch(SQL["invited_to_erase"])
+    return Identifiers(
+        emails=frozenset(row["email"].lower() for row in [*people, *invited]),
+        names=frozenset(row["full_name"] for row in people),
+        user_ids=frozenset(row["id"] for row in people),
+        key_ids=frozenset(row["id"] for row in await fetch(SQL["machines_to_erase"], tenant.id)),
+        job_ids=frozenset(row["id"] for row in await fetch(SQL["jobs_to_erase"], tenant.id, job_id)),
+    )

@@ -1,0 +1,189 @@
+"""Erasing a tenant: ask for it, look at it, take it back; its certificate, and its legal archive."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Response, Router, delete, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from core.audit import Actor
+from core.erasure import Erasure, due_at
+from core.errors import ConfirmationMissing
+from core.identity import Identity
+from core.job import Job
+from core.permission import Permission
+from core.tenant import require_readable
+from shell import certificates, erasures, legal_archive, tenants
+from shell.announce import announce
+from shell.certificate_pdf import pdf_of
+from shell.certificates import Certificate
+from shell.session import platform_session
+from web.guards import actor_of, may, stepped_up
+from web.problems import TENANT_PROBLEMS, problems
+from web.services import Services
+
+PDF = "application/pdf"
+
+
+class ErasureWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The tenant's slug, to confirm that it is the right one."""
+
+    confirm: Annotated[str, msgspec.Meta(max_length=40)]
+
+
+class ArchiveWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Why the archive is read; the audit log keeps it."""
+
+    reason: Annotated[str, msgspec.Meta(min_length=10, max_length=500)]
+
+
+@post(
+    "/erase",
+    operation_id="eraseTenant",
+    summary="Ask for the erasure of a tenant",
+    status_code=202,
+    guards=[may(Permission.TENANT_DELETE), stepped_up()],
+    responses=problems(400, *TENANT_PROBLEMS, 422),
+)
+async def erase_tenant(
+    tenant_id: FromPath[UUID],
+    data: JSONBody[ErasureWanted],
+    request: Request[Any, Any, Any],
+    identity: NamedDependency[Identity],
+    services: NamedDependency[Services],
+) -> Response[Job]:
+    """Erase a tenant for good after the waiting period, in which it is read-only and may take this back.
+
+    Asked twice, the answer is the same job.
+    """
+    return await ask_for_erasure(services, tenant_id, data.confirm, actor_of(request, identity))
+
+
+async def ask_for_erasure(
+    services: Services, tenant_id: UUID, confirmed_slug: str | None, actor: Actor
+) -> Response[Job]:
+    """Queue the erasure of a tenant that was named by its slug; raises ConfirmationMissing."""
+    waiting = timedelta(days=services.settings.erasure_waiting_days)
+    async with platform_session(services.pool) as session:
+        tenant = await tenants.lock(session, tenant_id)
+        if confirmed_slug != tenant.slug:
+            raise ConfirmationMissing
+        job = await erasures.request(session, tenant, actor, due=due_at(datetime.now(UTC), waiting))
+    await announce(services.announcer, [job.id])
+    return Response(job, status_code=202, headers={"Location": f"/api/v1/tenants/{tenant_id}/gdpr/erase"})
+
+
+@get(
+    "/erase",
+    operation_id="getErasure",
+    summary="Look at the erasure of a tenant",
+    guards=[may(Permission.TENANT_READ)],
+    responses=problems(*TENANT_PROBLEMS),
+)
+async def get_erasure(
+    tenant_id: FromPath[UUID], identity: NamedDependency[Identity], services: NamedDependency[Services]
+) -> Erasure:
+    """When it is due, and which steps are done; the tenant's own accounts see it until it begins."""
+    async with platform_session(services.pool, readonly=True) as session:
+        tenant = await tenants.get(session, tenant_id)
+        if not identity.is_platform:
+            require_readable(tenant.state)
+        return await erasures.get(session, tenant_id)
+
+
+@delete(
+    "/erase",
+    operation_id="cancelErasure",
+    summary="Take the erasure of a tenant back",
+    status_code=200,
+    guards=[may(Permission.TENANT_DELETE), stepped_up()],
+    responses=problems(*TENANT_PROBLEMS),
+)
+async def cancel_erasure(
+    tenant_id: FromPath[UUID],
+    request: Request[Any, Any, Any],
+    identity: NamedDependency[Identity],
+    services: NamedDependency[Services],
+) -> Erasure:
+    """Take it back while it waits; the tenant is again what it was before."""
+    async with platform_session(services.pool) as session:
+        tenant = await tenants.lock(session, tenant_id)
+        if not identity.is_platform:
+            require_readable(tenant.state)
+        erasure = await erasures.cancel(session, tenant, actor_of(request, identity))
+    if erasure.job_id is not None:
+        await announce(services.announcer, [erasure.job_id])
+    return erasure
+
+
+@get(
+    "/erase/certificate",
+    operation_id="getErasureCertificate",
+    summary="Read the certificate of an erasure",
+    guards=[may(Permission.CERTIFICATES_READ)],
+    responses=problems(*TENANT_PROBLEMS),
+)
+async def get_certificate(tenant_id: FromPath[UUID], services: NamedDependency[Services]) -> Certificate:
+    """The signed statement about a tenant that is gone."""
+    async with platform_session(services.pool, readonly=True) as session:
+        return await certificates.get(session, tenant_id, services.secret)
+
+
+@get(
+    "/erase/certificate.pdf",
+    operation_id="getErasureCertificatePdf",
+    summary="Read the certificate of an erasure as PDF",
+    media_type=PDF,
+    guards=[may(Permission.CERTIFICATES_READ)],
+    responses=problems(*TENANT_PROBLEMS),
+)
+async def get_certificate_pdf(
+    tenant_id: FromPath[UUID], services: NamedDependency[Services]
+) -> Response[bytes]:
+    """The same for people; the signature in it is that of the JSON."""
+    async with platform_session(services.pool, readonly=True) as session:
+        certificate = await certificates.get(session, tenant_id, services.secret)
+    headers = {"Content-Disposition": f'attachment; filename="erasure-{tenant_id}.pdf"'}
+    return Response(await asyncio.to_thread(pdf_of, certificate), media_type=PDF, headers=headers)
+
+
+@post(
+    "/archive/read",
+    operation_id="readLegalArchive",
+    summary="Read the legal archive of an erased tenant",
+    status_code=200,
+    guards=[may(Permission.ARCHIVES_READ), stepped_up()],
+    responses=problems(400, *TENANT_PROBLEMS, 422),
+)
+async def read_legal_archive(
+    tenant_id: FromPath[UUID],
+    data: JSONBody[ArchiveWanted],
+    request: Request[Any, Any, Any],
+    identity: NamedDependency[Identity],
+    services: NamedDependency[Services],
+) -> Response[bytes]:
+    """The invoices that the law makes one keep, and what supports them; reader and reason are audited."""
+    actor = actor_of(request, identity)
+    async with platform_session(services.pool) as session:
+        content = await legal_archive.read(
+            session, tenant_id, services.objects, services.secret, actor=actor, reason=data.reason
+        )
+    return Response(content, media_type="application/json")
+
+
+erasure_router = Router(
+    "/gdpr",
+    route_handlers=[
+        erase_tenant,
+        get_erasure,
+        cancel_erasure,
+        get_certificate,
+        get_certificate_pdf,
+        read_legal_archive,
+    ],
+    tags=["Data protection"],
+)
