@@ -195,6 +195,18 @@ def _require_valid_tiers(settings: Settings) -> None:
         raise SettingInvalid(name=PREFIX + "TIERS", reason=reason)
 
 
+def _require_valid_audit(settings: Settings) -> None:
+    for field in ("audit_sequence_seconds", "audit_checkpoint_seconds"):
+        if not getattr(settings, field) >= SHORTEST_SECONDS:
+            raise SettingInvalid(name=PREFIX + field.upper(), reason=f"must be at least {SHORTEST_SECONDS}")
+    if not AUDIT_ORIGIN.fullmatch(settings.audit_origin):
+        raise SettingInvalid(
+            name=PREFIX + "AUDIT_ORIGIN", reason="must be printable ASCII without spaces or plus signs"
+        )
+    if settings.audit_witness_url is not None and not settings.audit_witness_url.startswith(WEB):
+        raise SettingInvalid(name=PREFIX + "AUDIT_WITNESS_URL", reason="must begin with http:// or https://")
+
+
 def _require_valid(settings: Settings) -> None:
     positive = (
         "port",
@@ -222,15 +234,6 @@ def _require_valid(settings: Settings) -> None:
     for field in positive:
         if getattr(settings, field) < 1:
             raise SettingInvalid(name=PREFIX + field.upper(), reason="must be at least 1")
-    for field in ("audit_sequence_seconds", "audit_checkpoint_seconds"):
-        if not getattr(settings, field) >= SHORTEST_SECONDS:
-            raise SettingInvalid(name=PREFIX + field.upper(), reason=f"must be at least {SHORTEST_SECONDS}")
-    if not AUDIT_ORIGIN.fullmatch(settings.audit_origin):
-        raise SettingInvalid(
-            name=PREFIX + "AUDIT_ORIGIN", reason="must be printable ASCII without spaces or plus signs"
-        )
-    if settings.audit_witness_url is not None and not settings.audit_witness_url.startswith(WEB):
-        raise SettingInvalid(name=PREFIX + "AUDIT_WITNESS_URL", reason="must begin with http:// or https://")
     if settings.erasure_waiting_days < 0:
         raise SettingInvalid(name=PREFIX + "ERASURE_WAITING_DAYS", reason="must not be negative")
     if settings.log_level not in logging.getLevelNamesMapping():
@@ -238,6 +241,7 @@ def _require_valid(settings: Settings) -> None:
     if settings.smtp_url is not None and not settings.smtp_url.value.startswith(("smtp://", "smtps://")):
         raise SettingInvalid(name=PREFIX + "SMTP_URL", reason="must begin with smtp:// or smtps://")
     _require_valid_edge(settings)
+    _require_valid_audit(settings)
     _require_valid_tiers(settings)
     _require_valid_store(settings)
     if settings.seller_country not in STANDARD_VAT:
