@@ -12,8 +12,8 @@ from tests.architecture.sources import modules, name
 PURE = frozenset(
     """
     abc base64 binascii bisect calendar collections copy dataclasses datetime decimal enum fractions functools
-    graphlib hashlib heapq hmac ipaddress itertools json math numbers operator re statistics string struct
-    textwrap types typing unicodedata urllib.parse uuid zlib zoneinfo
+    graphlib hashlib heapq hmac html ipaddress itertools json math numbers operator re statistics string
+    struct textwrap types typing unicodedata urllib.parse uuid xml.parsers.expat zlib zoneinfo
     core msgspec polars
     """.split()  # noqa: SIM905 - forty quoted names are harder to read
 )

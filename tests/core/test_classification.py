@@ -44,6 +44,7 @@ def test_the_columns_of_an_export_leave_the_secrets_out() -> None:
     assert set(columns_of(Scope.TENANT, "users")) - set(exported_columns(Scope.TENANT, "users")) == {
         "password_hash",
         "totp_secret",
+        "totp_confirmed_at",
         "totp_last_step",
     }
     assert exported_columns(Scope.TENANT, "schema_migrations") == ()

@@ -27,6 +27,7 @@ users:read              yes    yes    -       -       yes       -
 users:write             yes    yes    -       -       yes       -
 api-keys:read           yes    yes    -       -       yes       -
 api-keys:write          yes    yes    -       -       yes       -
+data:export             yes    yes    -       -       yes       -
 certificates:read       -      -      -       -       yes       yes
 archives:read           -      -      -       -       yes       -
 """

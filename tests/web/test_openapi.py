@@ -28,6 +28,7 @@ import shell.accounts
 import shell.anomalies
 import shell.api_keys
 import shell.certificates
+import shell.exports
 import shell.invitations
 import shell.invoices
 import shell.second_factor
@@ -37,6 +38,7 @@ import web.anomalies
 import web.api_keys
 import web.auth
 import web.erasure
+import web.exports
 import web.founding
 import web.invitations
 import web.operations
@@ -68,8 +70,8 @@ MODULES = [
     core.tenant, core.usage, shell.anomalies, shell.invoices, shell.usage, web.anomalies, web.auth,
     web.founding, web.operations, web.prices, web.problems, web.tenants, web.usage, web.api_keys,
     web.invitations, web.passwords, web.register, web.second_factor, web.sessions, web.sign_in, web.users,
-    core.certificate, core.erasure, core.erasure_scan, shell.certificates, web.erasure,
-    shell.users, shell.invitations, shell.api_keys, shell.accounts, shell.second_factor,
+    core.certificate, core.erasure, core.erasure_scan, shell.certificates, web.erasure, web.exports,
+    shell.users, shell.invitations, shell.api_keys, shell.accounts, shell.second_factor, shell.exports,
 ]  # fmt: skip
 STRUCTS = {
     value.__name__: value

@@ -53,6 +53,9 @@ NEEDED: dict[str, Permission] = {
     "getErasureCertificate": Permission.CERTIFICATES_READ,
     "getErasureCertificatePdf": Permission.CERTIFICATES_READ,
     "readLegalArchive": Permission.ARCHIVES_READ,
+    "createExport": Permission.DATA_EXPORT,
+    "listExports": Permission.DATA_EXPORT,
+    "getExport": Permission.DATA_EXPORT,
     "listPrices": Permission.PRICES_READ,
     "setPrice": Permission.PRICES_WRITE,
     "listTenantPrices": Permission.PRICES_READ,
@@ -67,6 +70,7 @@ OF_ONES_OWN_ACCOUNT = frozenset(
 PUBLIC = frozenset(
     """
     register login refreshTokens logout askForPasswordReset resetPassword
+    downloadExport
     getLiveness getReadiness getHealth getMetrics getKeys
     """.split()  # noqa: SIM905 -- as above
 )

@@ -118,6 +118,10 @@ class ResetRefused(PlatformError):
     """The reset token is unknown, expired, or was used before."""
 
 
+class DownloadRefused(PlatformError):
+    """The link is not one of ours, or is no longer good; ask for the export again."""
+
+
 class TooBusy(PlatformError):
     """Too many sign-ins at once; try again in {retry_after} seconds."""
 

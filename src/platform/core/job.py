@@ -31,6 +31,7 @@ class JobKind(StrEnum):
     INVOICE_MONTH = "invoice_month"
     ERASE_TENANT = "erase_tenant"
     DESTROY_ARCHIVE = "destroy_archive"
+    EXPORT_TENANT = "export_tenant"
     RESET_PASSWORD = "reset_password"  # noqa: S105 -- the name of a kind
 
 

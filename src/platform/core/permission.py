@@ -44,6 +44,7 @@ class Permission(StrEnum):
     API_KEYS_WRITE = "api-keys:write"
     CERTIFICATES_READ = "certificates:read"
     ARCHIVES_READ = "archives:read"
+    DATA_EXPORT = "data:export"
 
 
 _VIEWER = frozenset(
@@ -63,6 +64,7 @@ _ADMIN = _MEMBER | {
     Permission.USERS_WRITE,
     Permission.API_KEYS_READ,
     Permission.API_KEYS_WRITE,
+    Permission.DATA_EXPORT,
 }
 _OWNER = _ADMIN | {Permission.TENANT_POLICY, Permission.TENANT_DELETE}
 

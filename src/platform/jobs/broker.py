@@ -14,6 +14,7 @@ from jobs.closing import find_open_days
 from jobs.context import WorkerContext
 from jobs.erasure import find_due_erasures, find_expired_archives
 from jobs.invoicing import find_unbilled_months
+from jobs.portability import remove_expired_exports
 from jobs.runner import run_job
 from jobs.schedule import Finder
 from jobs.sweep import forget_finished, sweep_jobs
@@ -72,6 +73,9 @@ def worker_broker(redis_url: Secret, context: WorkerContext) -> PatientBroker:
     async def unbilled_months() -> None:
         await find_unbilled_months(context)
 
+    async def expired_exports() -> None:
+        await remove_expired_exports(context)
+
     async def forget() -> None:
         await forget_finished(context)
 
@@ -85,6 +89,7 @@ def worker_broker(redis_url: Secret, context: WorkerContext) -> PatientBroker:
     broker.register_task(due_erasures, task_name=Finder.FIND_DUE_ERASURES)
     broker.register_task(expired_archives, task_name=Finder.FIND_EXPIRED_ARCHIVES)
     broker.register_task(forget, task_name=Finder.FORGET_FINISHED)
+    broker.register_task(expired_exports, task_name=Finder.REMOVE_EXPIRED_EXPORTS)
     broker.register_task(sweep, task_name=Finder.SWEEP_JOBS)
     broker.register_task(open_days, task_name=Finder.FIND_OPEN_DAYS)
     broker.register_task(unbilled_months, task_name=Finder.FIND_UNBILLED_MONTHS)

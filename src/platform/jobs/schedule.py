@@ -9,6 +9,7 @@ from shell.settings import Settings
 FORGET_SECONDS = 3_600
 ERASURE_SECONDS = 60
 ARCHIVE_SECONDS = 3_600
+EXPIRE_SECONDS = 600
 
 
 class Finder(StrEnum):
@@ -20,6 +21,7 @@ class Finder(StrEnum):
     FORGET_FINISHED = "forget_finished"
     FIND_DUE_ERASURES = "find_due_erasures"
     FIND_EXPIRED_ARCHIVES = "find_expired_archives"
+    REMOVE_EXPIRED_EXPORTS = "remove_expired_exports"
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -38,4 +40,5 @@ def schedules(settings: Settings) -> tuple[Schedule, ...]:
         Schedule(Finder.FORGET_FINISHED, FORGET_SECONDS),
         Schedule(Finder.FIND_DUE_ERASURES, ERASURE_SECONDS),
         Schedule(Finder.FIND_EXPIRED_ARCHIVES, ARCHIVE_SECONDS),
+        Schedule(Finder.REMOVE_EXPIRED_EXPORTS, EXPIRE_SECONDS),
     )

@@ -22,6 +22,15 @@ from core.tenant import Tenant, TenantState, require_readable
 from shell.database import Connection, Pool
 from shell.queries import SQL
 
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_BEGIN = {
+    (False, False): "BEGIN",
+    (True, False): "BEGIN READ ONLY",
+    (False, True): _SNAPSHOT,
+    (True, True): _SNAPSHOT,
+}
+"""How a transaction begins that is readonly, and one that is a snapshot."""
+
 
 class OwnersRole(StrEnum):
     """A role that the owner, and thus the worker, may become."""
@@ -65,14 +74,20 @@ async def platform_session(pool: Pool, *, readonly: bool = False) -> AsyncIterat
 
 @asynccontextmanager
 async def tenant_session(
-    pool: Pool, *, tenant_id: UUID | None = None, slug: str | None = None, readonly: bool = False
+    pool: Pool,
+    *,
+    tenant_id: UUID | None = None,
+    slug: str | None = None,
+    readonly: bool = False,
+    snapshot: bool = False,
 ) -> AsyncIterator[TenantSession]:
     """One transaction as a tenant, named by its id or its slug.
 
+    With `snapshot` it only reads, and all its statements see the data as it was at the first of them.
     Raises NotFound for an unknown tenant, TenantNotReady for one without a schema yet, TenantGone for one
     that is being erased.
     """
-    async with _transaction(pool, readonly=readonly) as connection:
+    async with _transaction(pool, readonly=readonly, snapshot=snapshot) as connection:
         name, key = ("enter_tenant", tenant_id) if slug is None else ("enter_tenant_by_slug", slug)
         row = _admitted(await connection.fetchrow(SQL[name], key))
         yield TenantSession(connection, tenant_of(row))
@@ -130,11 +145,11 @@ def tenant_of(row: asyncpg.Record) -> Tenant:
 
 
 @asynccontextmanager
-async def _transaction(pool: Pool, *, readonly: bool) -> AsyncIterator[Connection]:
+async def _transaction(pool: Pool, *, readonly: bool, snapshot: bool = False) -> AsyncIterator[Connection]:
     async with pool.acquire() as acquired:
         connection = cast("Connection", acquired)
         try:  # around all of it: a request that is cancelled in BEGIN may have begun
-            await connection.execute("BEGIN READ ONLY" if readonly else "BEGIN")
+            await connection.execute(_BEGIN[readonly, snapshot])
             yield connection
             await _commit(connection)
         except BaseException:

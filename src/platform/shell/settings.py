@@ -97,6 +97,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     s3_region: str = "eu-central-1"
     s3_access_key_id: Secret | None = None
     s3_secret_access_key: Secret | None = None
+    export_hours: int = 72
     seller_name: str = "EU Platform GmbH"
     seller_country: str = "DE"
     seller_vat_id: str | None = None
@@ -219,6 +220,7 @@ def _require_valid(settings: Settings) -> None:
         "tenant_burst",
         "key_requests_per_second",
         "key_burst",
+        "export_hours",
         "job_lease_seconds",
         "job_sweep_seconds",
         "close_days_seconds",

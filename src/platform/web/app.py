@@ -14,6 +14,7 @@ from shell.announce import announcer
 from shell.api_keys import ApiKeys
 from shell.attempts import Attempts
 from shell.database import open_pool
+from shell.downloads import Downloads
 from shell.keys import KeyRing, secret_key
 from shell.logs import configure_logs
 from shell.object_store import ObjectStore
@@ -33,6 +34,7 @@ from web.costs import costs_router
 from web.documentation import documentation_router
 from web.edge import Edge, cors
 from web.erasure import erasure_router
+from web.exports import downloads_router, exports_router
 from web.invitations import invitations_router
 from web.invoices import invoices_router
 from web.jobs import jobs_router
@@ -69,6 +71,7 @@ def application(settings: Settings) -> Litestar:
             users_router,
             invitations_router,
             erasure_router,
+            exports_router,
         ],
     )
     api = Router(
@@ -81,6 +84,7 @@ def application(settings: Settings) -> Litestar:
             sessions_router,
             tenants_router,
             of_one_tenant,
+            downloads_router,
             prices_router,
         ],
     )
@@ -155,9 +159,10 @@ async def _opened(settings: Settings) -> Services:
         standings=Standings(pool),
         api_keys=ApiKeys(pool, secret),
         password_resets=PasswordResets(secret),
+        objects=ObjectStore(settings),
+        downloads=Downloads(secret),
         second_factors=SecondFactors(secret, settings.token_issuer),
         throttle=Throttle(redis, settings),
         attempts=Attempts(redis, settings, secret),
-        objects=ObjectStore(settings),
         secret=secret,
     )

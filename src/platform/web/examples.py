@@ -137,6 +137,23 @@ _STATEMENT = {
     "audit_entry": _OTHER_ID,
 }
 
+_EXPORT = {
+    "id": _OTHER_ID,
+    "tenant_id": _TENANT_ID,
+    "format": "json",
+    "state": "DONE",
+    "progress": 1.0,
+    "error": None,
+    "requested_by": _USER_ID,
+    "created_at": _INSTANT,
+    "finished_at": _INSTANT,
+    "expires_at": "2026-11-26T10:00:00Z",
+    "deleted_at": None,
+    "size": 482_113,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "rows": 20_418,
+}
+
 EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "Acceptance": [
         {
@@ -230,6 +247,17 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "ErasureWanted": [{"confirm": "acme-cloud"}],
+    "Export": [_EXPORT],
+    "ExportState": [
+        _EXPORT
+        | {
+            "download": {
+                "url": f"/api/v1/downloads/{_OTHER_ID}?expires=1795687200&signature=3a7bd3e2360a3d29…",
+                "expires_at": "2026-11-26T10:00:00Z",
+            }
+        }
+    ],
+    "ExportWanted": [{"format": "json"}],
     "Health": [{"status": "ok", "checks": {"database": "ok", "redis": "ok"}, "duration_ms": 1.2}],
     "Invitation": [_INVITATION],
     "InvitationMade": [_INVITATION | {"token": "eui_acme-cloud_q83vEjRWeJA…"}],

@@ -38,7 +38,10 @@ TAGS = [
     Tag("Anomalies", "Days that lie far from the week before them."),
     Tag("Invoices", "Issued monthly, never changed afterwards."),
     Tag("Prices", "Versions with an effective date, default and per tenant."),
-    Tag("Data protection", "Erasure of tenants, its certificates, and what the law makes one keep."),
+    Tag(
+        "Data protection",
+        "What a tenant may take along; erasure, its certificates, and what the law makes one keep.",
+    ),
     Tag("Jobs", "Work in the background."),
     Tag("Operations", "Health, metrics and keys."),
 ]

@@ -12,6 +12,7 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from core import errors
 from shell.database import UNAVAILABLE
+from shell.object_store import StoreUnavailable
 from web.rate_limit_fields import rate_limit_fields
 
 MEDIA_TYPE = "application/problem+json"
@@ -58,6 +59,7 @@ KINDS: dict[type[errors.PlatformError], Kind] = {
     errors.EnrolmentRequired: Kind(403, "enrolment-required", "Second factor must be enrolled"),
     errors.StepUpRequired: Kind(403, "step-up-required", "Step-up required"),
     errors.NotPermitted: Kind(403, "not-permitted", "Not permitted"),
+    errors.DownloadRefused: Kind(403, "download-refused", "Download refused"),
     errors.RoleTooHigh: Kind(403, "role-too-high", "Role too high"),
     errors.TenantNotWritable: Kind(403, "tenant-not-writable", "Tenant takes no changes"),
     errors.NotFound: Kind(404, "not-found", "Not found"),
@@ -82,6 +84,7 @@ KINDS: dict[type[errors.PlatformError], Kind] = {
     errors.ResetRefused: Kind(422, "reset-refused", "Reset token refused"),
     errors.TooManyRequests: Kind(429, "too-many-requests", "Too many requests"),
     errors.TooBusy: Kind(429, "too-busy", "Too busy"),
+    StoreUnavailable: Kind(503, "store-unavailable", "Object store unavailable"),
 }
 
 HTTP_KINDS: dict[int, Kind] = {

@@ -10,6 +10,7 @@ from core.invoicing import Party
 from shell.api_keys import ApiKeys
 from shell.attempts import Attempts
 from shell.database import Pool
+from shell.downloads import Downloads
 from shell.keys import KeyRing
 from shell.object_store import ObjectStore
 from shell.password_reset import PasswordResets
@@ -40,6 +41,7 @@ class Services(msgspec.Struct, frozen=True):
     password_resets: PasswordResets
     objects: ObjectStore
     secret: Secret
+    downloads: Downloads
 
     @property
     def seller(self) -> Party:
