@@ -21,6 +21,7 @@ from core.job import Job, JobKind, JobState
 from core.usage import UsageEvent
 from shell import jobs, usage
 from shell.announce import announce, announcer
+from shell.audit_key import ensure_audit_key
 from shell.commands.connect import Connected, pools
 from shell.database import UNAVAILABLE
 from shell.embedded.postgres import start_postgres, stop_postgres
@@ -326,6 +327,7 @@ async def running_platform(data: Path, *programs: Program, **settings: Any) -> A
     try:
         platform.settings = await prepare_roles(platform.settings)
         ensure_key(platform.settings)
+        ensure_audit_key(platform.settings)
         async with (
             pools(platform.settings) as connected,
             httpx.AsyncClient(base_url=platform.url, timeout=PATIENCE) as http,

@@ -3,10 +3,9 @@
 import asyncio
 import signal
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TypeVar
 
 import pytest
 import pytest_asyncio
@@ -17,9 +16,8 @@ from core.resource import Resource
 from core.usage import UsageEvent
 from shell.migrations import TENANT
 from shell.processes import API, SCHEDULER, WORKER, supervised
+from tests.e2e.killing import JOB, OF_TENANT, crash
 from tests.e2e.platform_process import Account, Client, running_platform, until
-
-Result = TypeVar("Result")
 
 NEVER = 3_600
 PRICES = {Resource.CPU: Decimal("0.02"), Resource.STORAGE: Decimal("0.01")}
@@ -31,9 +29,7 @@ MONTH_BEFORE = LAST_MONTH.preceding
 
 SCHEMA = "CREATE SCHEMA {schema}"
 USAGE_TABLE = "CREATE TABLE {schema}.usage_events ()"
-OF_TENANT = "tenant_id = (SELECT id FROM public.tenants WHERE slug = '{slug}')"
 FOUNDER = f"SELECT FROM public.founders WHERE {OF_TENANT} FOR UPDATE"
-JOB = f"SELECT FROM public.jobs WHERE {OF_TENANT} AND state = 'RUNNING' FOR UPDATE"
 
 # Where the worker dies, as the locks that it meets on the way there; the first is held before the job begins.
 PROVISIONING = {
@@ -285,32 +281,6 @@ async def test_a_worker_that_slept_through_its_lease_does_no_harm_when_it_wakes_
 
 
 # --- what the tests do ----------------------------------------------------------------------------
-
-
-async def crash(client: Client, chains: Mapping[str, list[str]], begin: Awaitable[Result]) -> Result:
-    """Lead the worker to the end of every chain at once, kill it there, and start another.
-
-    The chains are named by the slugs of tenants, for each of whom `begin` begins a job; gives its result.
-    """
-    first = {slug: await client.platform.hold(named(chain[0], slug)) for slug, chain in chains.items()}
-    begun = asyncio.ensure_future(begin)
-    holds = await asyncio.gather(
-        *(
-            client.platform.lead_worker(first[slug], *(named(lock, slug) for lock in chain[1:]))
-            for slug, chain in chains.items()
-        )
-    )
-    client.platform.signal(WORKER, signal.SIGKILL)
-    client.platform.stop(WORKER)
-    client.platform.start(WORKER)
-    for hold in holds:
-        await hold.release()
-    return await begun
-
-
-def named(lock: str, slug: str) -> str:
-    """The lock for one tenant."""
-    return lock.format(slug=slug, schema="tenant_" + slug.replace("-", "_"))
 
 
 async def founded(client: Client, slugs: Sequence[str]) -> dict[str, Account]:
