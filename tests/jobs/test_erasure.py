@@ -13,7 +13,7 @@ from core.tenant import Tenant, TenantState
 from jobs.context import WorkerContext
 from jobs.runner import run_job
 from shell import certificates, deletion_ledger, erasures, legal_archive, tenants
-from shell.keys import secret_key
+from shell.keys import secret_keys
 from shell.object_store import ObjectStore
 from shell.session import platform_session
 from tests.erasure import INVOICE, LINE
@@ -92,7 +92,7 @@ async def test_a_tenant_is_erased_and_its_invoices_are_archived(
     done = await job_of(own_installation, job.id)
     assert (done.state, done.error) == (JobState.DONE, None)
     await require_erased(own_installation, tenant)
-    secret = secret_key(own_context.settings)
+    secret = secret_keys(own_context.settings)
     async with platform_session(own_installation.pool) as session:
         certificate = await certificates.get(session, tenant.id, secret)
         content = await legal_archive.read(

@@ -27,7 +27,9 @@ async def kept(
     token = new_refresh_token(tenant.slug, datetime.now(UTC), lifetime)
     async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
         session_id = await accounts.begin_session(session, account.id, CLIENT)
-        await accounts.keep_refresh_token(session, token, account.id, session_id=session_id)
+        await accounts.keep_refresh_token(
+            session, token, account.id, session_id=session_id, session_life=5 * WEEK
+        )
     return account, token
 
 
@@ -116,7 +118,9 @@ async def test_a_revoked_refresh_token_revokes_its_family(installation: Installa
     assert used is not None
     following = new_refresh_token(tenant.slug, datetime.now(UTC), WEEK)
     async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
-        await accounts.keep_refresh_token(session, following, account.id, session_id=used.family_id)
+        await accounts.keep_refresh_token(
+            session, following, account.id, session_id=used.family_id, session_life=5 * WEEK
+        )
     assert await revoke(installation, tenant, first.text) == used
     assert await use(installation, tenant, following.text) is None
 

@@ -12,7 +12,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from core.errors import SettingInvalid
-from shell.keys import LEEWAY_SECONDS, ensure_key, load_keys, rotate_key, write_private
+from shell.keys import (
+    LEEWAY_SECONDS,
+    ensure_key,
+    forget_previous_secret_key,
+    load_keys,
+    rotate_key,
+    rotate_secret_key,
+    secret_keys,
+    write_private,
+)
+from shell.sealing import SecretKeys
 from shell.settings import Secret, Settings
 from tests.forged_tokens import another_key, public_jwk, public_pem
 
@@ -156,3 +166,24 @@ def test_a_private_file_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert file.read_bytes() == b"second"
     assert [each.name for each in tmp_path.iterdir()] == ["secret"]
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_the_secret_key_in_the_data_folder_is_rotated_and_the_previous_one_forgotten(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    ensure_key(settings)
+    old = secret_keys(settings).current
+    rotate_secret_key(settings)
+    rotated = secret_keys(settings)
+    assert rotated.previous == old != rotated.current
+    with pytest.raises(SettingInvalid, match="earlier rotation"):
+        rotate_secret_key(settings)
+    forget_previous_secret_key(settings)
+    assert secret_keys(settings) == SecretKeys(rotated.current)
+    assert all(file.stat().st_mode & 0o077 == 0 for file in (tmp_path / "secrets").iterdir())
+
+
+def test_a_secret_key_that_settings_give_is_rotated_by_settings() -> None:
+    settings = Settings(secret_key=Secret("new"), previous_secret_key=Secret("old"))
+    assert secret_keys(settings) == SecretKeys(Secret("new"), Secret("old"))
+    with pytest.raises(SettingInvalid, match="PLATFORM_SECRET_KEY"):
+        rotate_secret_key(settings)

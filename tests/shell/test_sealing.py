@@ -1,9 +1,10 @@
 import pytest
 
-from shell.sealing import Seal, SealBroken, derived_key, keyed_digest
+from shell.sealing import Seal, SealBroken, SecretKeys, derived_key, keyed_digest
 from shell.settings import Secret
 
-KEY = Secret("a secret key of the tests")
+SECRET = Secret("a secret key of the tests")
+KEY = SecretKeys(SECRET)
 
 
 def test_what_is_sealed_is_opened_for_the_thing_that_it_belongs_to() -> None:
@@ -30,7 +31,7 @@ def test_a_value_is_not_opened_for_another_thing_or_purpose_or_by_another_key() 
     for seal, thing in [
         (Seal(KEY, "tests"), b"b"),
         (Seal(KEY, "other tests"), b"a"),
-        (Seal(Secret("another key"), "tests"), b"a"),
+        (Seal(SecretKeys(Secret("another key")), "tests"), b"a"),
     ]:
         with pytest.raises(SealBroken):
             seal.open(sealed, belongs_to=thing)
@@ -42,11 +43,25 @@ def test_a_cut_value_is_not_opened() -> None:
 
 
 def test_every_purpose_has_a_key_of_its_own() -> None:
-    assert derived_key(KEY, "a") != derived_key(KEY, "b")
-    assert KEY.value.encode() not in derived_key(KEY, "a")
+    assert derived_key(SECRET, "a") != derived_key(SECRET, "b")
+    assert SECRET.value.encode() not in derived_key(SECRET, "a")
 
 
 def test_a_keyed_digest_names_a_text_without_telling_it() -> None:
-    assert keyed_digest(KEY, "tests", "ada@example.com") == keyed_digest(KEY, "tests", "ada@example.com")
-    assert keyed_digest(KEY, "tests", "ada@example.com") != keyed_digest(KEY, "tests", "bob@example.com")
-    assert keyed_digest(KEY, "tests", "a") != keyed_digest(Secret("another key"), "tests", "a")
+    assert keyed_digest(SECRET, "tests", "ada@example.com") == keyed_digest(
+        SECRET, "tests", "ada@example.com"
+    )
+    assert keyed_digest(SECRET, "tests", "ada@example.com") != keyed_digest(
+        SECRET, "tests", "bob@example.com"
+    )
+    assert keyed_digest(SECRET, "tests", "a") != keyed_digest(Secret("another key"), "tests", "a")
+
+
+def test_what_the_previous_key_sealed_is_opened_and_new_things_are_sealed_under_the_current_one() -> None:
+    old, new = Secret("old"), Secret("new")
+    rotating = Seal(SecretKeys(new, previous=old), "tests")
+    assert rotating.open(Seal(SecretKeys(old), "tests").seal(b"x", belongs_to=b"a"), belongs_to=b"a") == b"x"
+    sealed = rotating.seal(b"y", belongs_to=b"a")
+    assert Seal(SecretKeys(new), "tests").open(sealed, belongs_to=b"a") == b"y"
+    with pytest.raises(SealBroken):
+        Seal(SecretKeys(old), "tests").open(sealed, belongs_to=b"a")

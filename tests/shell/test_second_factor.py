@@ -14,12 +14,12 @@ from core.second_factor import RECOVERY_CODES, Showing
 from core.tenant import Tenant
 from shell import second_factor
 from shell.queries import SQL
-from shell.sealing import Seal
+from shell.sealing import Seal, SecretKeys
 from shell.second_factor import SecondFactors
 from shell.settings import Secret
 from tests.installation import Installation, account_session, add_account, rows
 
-KEY = Secret("a secret key of the tests")
+KEY = SecretKeys(Secret("a secret key of the tests"))
 FACTORS = SecondFactors(KEY, "eu-platform")
 RFC_6238_SECRET = b"12345678901234567890"
 # RFC 6238, appendix B, SHA-1: the last six of its eight digits.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,7 +15,7 @@ from core.identity import Account
 from core.permission import Role
 from core.tenant import PLATFORM_SLUG, Tenant
 from shell.standing import REMEMBERED_SECONDS, Standings
-from tests.installation import add_account, rows
+from tests.installation import add_account, administrator, rows
 from tests.web.client import PASSWORD, Api, Caller, problem_of
 
 AT_ONCE = 50
@@ -237,3 +237,35 @@ async def test_an_api_key_has_no_sessions(api: Api, tenant: Tenant) -> None:
     problem_of(await api.get("/auth/sessions", headers=headers), 401)
     problem_of(await api.post("/auth/logout-everywhere", headers=headers), 401)
     problem_of(await api.http.delete(f"/api/v1/auth/sessions/{uuid4()}", headers=headers), 401)
+
+
+async def test_a_session_ends_some_days_after_its_login_however_often_it_is_renewed(
+    api: Api, tenant: Tenant
+) -> None:
+    login = await (await person(api, tenant)).log_in()
+    age = f"UPDATE {tenant.schema}.sessions SET created_at = created_at - $1::interval"
+    async with administrator(api.installation.admin_url) as admin:
+        await admin.execute(age, timedelta(days=29))
+        login = await login.refreshed()
+        expiry = f"SELECT expires_at FROM {tenant.schema}.refresh_tokens WHERE used_at IS NULL"
+        left = await admin.fetchval(expiry) - datetime.now(UTC)
+        assert timedelta(hours=23) < left <= timedelta(days=1)
+        shorten = f"UPDATE {tenant.schema}.refresh_tokens SET expires_at = expires_at - $1::interval"
+        await admin.execute(shorten, left)
+    problem_of(await login.refresh(), 401, "refresh-token-refused")
+
+
+@pytest.mark.parametrize("change", [{"method": "PATCH", "json": {"role": Role.VIEWER}}, {"method": "DELETE"}])
+async def test_another_process_denies_who_was_changed_within_twenty_seconds(
+    api: Api, tenant: Tenant, change: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    login = await (await person(api, tenant)).log_in()
+    elsewhere = Standings(api.installation.pool)
+    identity = api.services.tokens.verify(login.tokens["access_token"], datetime.now(UTC))
+    await elsewhere.require_current(identity)
+    owner = await api.as_(Role.OWNER, tenant)
+    changed = await owner.send(path=f"./users/{identity.user_id}", **change)
+    assert changed.status_code in {200, 204}
+    monkeypatch.setattr("shell.standing.REMEMBERED_SECONDS", 0.0)
+    with pytest.raises(NotAuthenticated):
+        await elsewhere.require_current(identity)

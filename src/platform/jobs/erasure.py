@@ -13,7 +13,7 @@ from jobs.tenant import tenant_of
 from shell import erasures, jobs, legal_archive, tenants
 from shell.announce import announce
 from shell.erasing import Erasing, perform
-from shell.keys import secret_key
+from shell.keys import secret_keys
 from shell.object_store import ObjectStore
 from shell.session import Session, owner_session, platform_session
 
@@ -31,7 +31,7 @@ async def _begun(context: WorkerContext, job: Job) -> Erasing:
         tenant = await tenants.lock(session, tenant_of(job))
         await erasures.begin(session, tenant.id, job.id)
     settings = context.settings
-    return Erasing(settings, context.owner_pool, ObjectStore(settings), secret_key(settings), tenant, job.id)
+    return Erasing(settings, context.owner_pool, ObjectStore(settings), secret_keys(settings), tenant, job.id)
 
 
 async def destroy_archive(context: WorkerContext, job: Job, _: Progress) -> None:

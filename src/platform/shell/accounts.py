@@ -1,7 +1,7 @@
 """Accounts and refresh tokens: a tenant's in a tenant session, the platform's own in a platform session."""
 
 import hashlib
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -105,12 +105,18 @@ async def begin_session(session: Session, user_id: UUID, client: Client) -> UUID
 
 
 async def keep_refresh_token(
-    session: Session, token: RefreshToken, user_id: UUID, *, session_id: UUID
+    session: Session, token: RefreshToken, user_id: UUID, *, session_id: UUID, session_life: timedelta
 ) -> None:
-    """Keep the hash of a session's new token, and that the session was used."""
+    """Keep the hash of a session's new token, and that the session was used; the token ends with its life."""
     now = datetime.now(UTC)
     await session.connection.execute(
-        SQL["insert_refresh_token"], _hash(token.text), session_id, user_id, now, token.expires_at
+        SQL["insert_refresh_token"],
+        _hash(token.text),
+        session_id,
+        user_id,
+        now,
+        token.expires_at,
+        session_life,
     )
 
 

@@ -24,8 +24,8 @@ from core.errors import NotAuthenticated, NotFound
 from core.identity import Identity
 from shell.database import Pool
 from shell.queries import SQL
+from shell.sealing import SecretKeys
 from shell.session import Session, platform_session
-from shell.settings import Secret
 
 REMEMBERED_SECONDS = 20.0
 REMEMBERED = 10_000
@@ -71,10 +71,10 @@ class _Known(msgspec.Struct, frozen=True):
 class ApiKeys:
     """Makes keys, and tells whom one speaks for."""
 
-    def __init__(self, pool: Pool, secret: Secret) -> None:
+    def __init__(self, pool: Pool, keys: SecretKeys) -> None:
         """Know no key yet."""
         self._pool = pool
-        self._secret = secret.value.encode()
+        self._secrets = keys.derived("API keys")
         self._known: OrderedDict[bytes, _Known] = OrderedDict()
 
     def __repr__(self) -> str:
@@ -88,7 +88,7 @@ class ApiKeys:
         text = compose_key(secrets.token_bytes(RANDOM_BYTES))
         row = await session.connection.fetchrow(
             SQL["insert_api_key"],
-            uuid4(), tenant_id, new.name, self._hmac(text), text[:12], new.scopes, new.networks, by,
+            uuid4(), tenant_id, new.name, self._digests(text)[0], text[:12], new.scopes, new.networks, by,
             datetime.now(UTC), new.expires_at,
         )  # fmt: skip
         if row is None:
@@ -99,10 +99,10 @@ class ApiKeys:
         """Whom a key speaks for; raises NotAuthenticated for a mistyped, unknown, expired or revoked one."""
         if not is_well_formed(text):
             raise NotAuthenticated(reason="the API key is mistyped")
-        digest = self._hmac(text)
-        known = self._known.get(digest)
+        digests = self._digests(text)
+        known = self._known.get(digests[0])
         if known is None or time.monotonic() - known.asked_at > REMEMBERED_SECONDS:
-            known = await self._asked(digest, now)
+            known = await self._asked(digests, now)
         key = known.key
         expired = key.expires_at is not None and key.expires_at <= now
         if key.revoked_at is not None or expired or not is_from(address, parse_networks(key.networks)):
@@ -122,10 +122,14 @@ class ApiKeys:
         for digest in [digest for digest, known in self._known.items() if known.key.id == key_id]:
             del self._known[digest]
 
-    async def _asked(self, digest: bytes, now: datetime) -> _Known:
-        """What the database knows of a key, which from now on was last used now."""
+    async def _asked(self, digests: list[bytes], now: datetime) -> _Known:
+        """What the database knows of a key, which from now on was last used now.
+
+        One that was kept by the previous secret key is kept by the current one from now on.
+        """
+        digest = digests[0]
         async with platform_session(self._pool) as session:
-            row = await session.connection.fetchrow(SQL["use_api_key"], digest, now)
+            row = await session.connection.fetchrow(SQL["use_api_key"], digests, now)
         if row is None:
             raise NotAuthenticated(reason=REFUSED)
         known = _Known(
@@ -137,8 +141,9 @@ class ApiKeys:
             self._known.popitem(last=False)
         return known
 
-    def _hmac(self, text: str) -> bytes:
-        return hmac.digest(self._secret, text.encode(), hashlib.sha256)
+    def _digests(self, text: str) -> list[bytes]:
+        """What a key may be kept as, the current form first."""
+        return [hmac.digest(secret, text.encode(), hashlib.sha256) for secret in self._secrets]
 
 
 async def page(session: Session, tenant_id: UUID, *, after: ApiKeyKey | None, limit: int) -> list[ApiKey]:

@@ -19,9 +19,9 @@ from core.errors import NotFound
 from shell import erasures
 from shell.erasure_scan import scan
 from shell.queries import SQL
-from shell.sealing import derived_key
+from shell.sealing import SealBroken, SecretKeys
 from shell.session import Session
-from shell.settings import Secret, Settings
+from shell.settings import Settings
 
 PURPOSE = "certificates of erasure"
 
@@ -37,7 +37,7 @@ class Certificate(msgspec.Struct, frozen=True):
 
 
 async def certify(
-    session: Session, tenant_id: UUID, identifiers: Identifiers, *, settings: Settings, secret: Secret
+    session: Session, tenant_id: UUID, identifiers: Identifiers, *, settings: Settings, secret: SecretKeys
 ) -> int:
     """Scan, and keep a signed certificate of the result; gives how many places name an erased person."""
     found = scan_of(identifiers, await scan(session, settings, wanted(identifiers)))
@@ -45,7 +45,7 @@ async def certify(
     issuer = settings.seller_name
     statement = statement_of(erasure, found, issuer=issuer, chain=PLATFORM_CHAIN, now=now)
     content = signed_bytes(statement)
-    signature = _key(secret).sign(content)
+    signature = _keys(secret)[0].sign(content)
     await session.connection.execute(SQL["keep_certificate"], tenant_id, now, content.decode(), signature)
     if found.findings:
         places = [finding.place for finding in found.findings]
@@ -53,12 +53,13 @@ async def certify(
     return len(found.findings)
 
 
-async def get(session: Session, tenant_id: UUID, secret: Secret) -> Certificate:
-    """The latest certificate about a tenant; raises NotFound."""
+async def get(session: Session, tenant_id: UUID, secret: SecretKeys) -> Certificate:
+    """The latest certificate about a tenant; raises NotFound, SealBroken."""
     row = await session.connection.fetchrow(SQL["latest_certificate"], tenant_id)
     if row is None:
         raise NotFound(what="certificate of erasure")
-    public_key = _key(secret).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    signer = _signed_by(row["statement"].encode(), row["signature"], secret)
+    public_key = signer.public_bytes(Encoding.Raw, PublicFormat.Raw)
     return Certificate(
         statement=msgspec.json.decode(row["statement"], type=Statement),
         signature=base64.b64encode(row["signature"]).decode(),
@@ -76,5 +77,30 @@ def is_genuine(statement: Any, signature: str, public_key: str) -> bool:
     return True
 
 
-def _key(secret: Secret) -> Ed25519PrivateKey:
-    return Ed25519PrivateKey.from_private_bytes(derived_key(secret, PURPOSE))
+async def sign_anew(session: Session, secret: SecretKeys) -> int:
+    """Sign all certificates with the current key; raises SealBroken where one was signed with neither.
+
+    A certificate that somebody holds names the key that signed it, and still verifies.
+    """
+    rows = await session.connection.fetch(SQL["lock_certificates"])
+    for row in rows:
+        _signed_by(row["statement"].encode(), row["signature"], secret)
+    signatures = [_keys(secret)[0].sign(row["statement"].encode()) for row in rows]
+    tenant_ids, instants = [row["tenant_id"] for row in rows], [row["issued_at"] for row in rows]
+    await session.connection.execute(SQL["sign_certificates_anew"], tenant_ids, instants, signatures)
+    return len(rows)
+
+
+def _signed_by(content: bytes, signature: bytes, secret: SecretKeys) -> Ed25519PublicKey:
+    """The key that signed, of the current secret or of the previous one; raises SealBroken."""
+    for key in _keys(secret):
+        try:
+            key.public_key().verify(signature, content)
+        except InvalidSignature:
+            continue
+        return key.public_key()
+    raise SealBroken
+
+
+def _keys(secret: SecretKeys) -> list[Ed25519PrivateKey]:
+    return [Ed25519PrivateKey.from_private_bytes(key) for key in secret.derived(PURPOSE)]

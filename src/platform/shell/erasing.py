@@ -22,8 +22,9 @@ from shell.database import Pool
 from shell.object_store import ObjectStore
 from shell.queries import SQL
 from shell.redis_purge import purge
+from shell.sealing import SecretKeys
 from shell.session import Session, owner_session
-from shell.settings import Secret, Settings
+from shell.settings import Settings
 
 Facts = dict[str, str]
 JOBS = "jobs"
@@ -35,7 +36,7 @@ class Erasing(msgspec.Struct, frozen=True):
     settings: Settings
     owner_pool: Pool
     objects: ObjectStore
-    secret: Secret
+    secret: SecretKeys
     tenant: Tenant
     job_id: UUID
 

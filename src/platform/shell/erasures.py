@@ -25,9 +25,8 @@ from core.tenant import next_state as next_tenant_state
 from shell import jobs, tenants
 from shell.audit import append_platform_entry
 from shell.queries import SQL
-from shell.sealing import Seal
+from shell.sealing import Seal, SecretKeys
 from shell.session import Session
-from shell.settings import Secret
 
 PURPOSE = "identifiers of erased tenants"
 
@@ -153,14 +152,14 @@ async def queue_due(session: Session, now: datetime) -> list[Job]:
 
 
 async def keep_identifiers(
-    session: Session, tenant_id: UUID, identifiers: Identifiers, secret: Secret
+    session: Session, tenant_id: UUID, identifiers: Identifiers, secret: SecretKeys
 ) -> None:
     """Keep, sealed, what the scan will look for when all of it should be gone."""
     sealed = Seal(secret, PURPOSE).seal(msgspec.msgpack.encode(identifiers), belongs_to=tenant_id.bytes)
     await session.connection.execute(SQL["keep_identifiers"], tenant_id, sealed)
 
 
-async def identifiers_of(session: Session, tenant_id: UUID, secret: Secret) -> Identifiers:
+async def identifiers_of(session: Session, tenant_id: UUID, secret: SecretKeys) -> Identifiers:
     """What was kept."""
     row = await session.connection.fetchrow(SQL["erasure"], tenant_id)
     if row is None or row["identifiers"] is None:

@@ -14,10 +14,14 @@ from joserfc.jwk import KeySet, RSAKey
 
 from core.errors import SettingInvalid
 from core.key_rotation import still_verifying
+from shell.sealing import SecretKeys
 from shell.settings import Secret, Settings
 
-BITS = 2048
-"""Of the keys that are made here, and the fewest that one may have (RFC 7518, 3.3)."""
+BITS = 3072
+"""Of the keys that are made here: 128 bits of security (NIST SP 800-57, part 1, table 2)."""
+
+FEWEST_BITS = 2048
+"""Of the keys that settings give (RFC 7518, 3.3)."""
 
 LEEWAY_SECONDS = 30
 """By how much the clocks of those who issue and verify tokens may differ."""
@@ -25,6 +29,7 @@ LEEWAY_SECONDS = 30
 LOOK_AGAIN_SECONDS = 5.0
 MADE_FORMAT = "%Y%m%dT%H%M%S.%fZ"
 SECRET_KEY_NAME = "secret-key"  # noqa: S105 -- the name of a file
+PREVIOUS_SECRET_KEY_NAME = "secret-key.previous"  # noqa: S105 -- as above
 
 
 class SigningKeys(msgspec.Struct, frozen=True):
@@ -79,17 +84,41 @@ class KeyRing:
         return True
 
 
-def secret_key(settings: Settings) -> Secret:
-    """The key that settings give, else the one in the data folder; raises SettingInvalid without one."""
+def secret_keys(settings: Settings) -> SecretKeys:
+    """The keys that settings give, else those in the data folder; raises SettingInvalid without one."""
     if settings.secret_key is not None:
-        return settings.secret_key
-    file = settings.data / "secrets" / SECRET_KEY_NAME
+        return SecretKeys(settings.secret_key, settings.previous_secret_key)
+    folder = settings.data / "secrets"
     try:
-        return Secret(file.read_text())
+        current = Secret((folder / SECRET_KEY_NAME).read_text())
     except OSError as error:
         raise SettingInvalid(
             name="PLATFORM_SECRET_KEY", reason="is missing, here and in the data folder"
         ) from error
+    previous = folder / PREVIOUS_SECRET_KEY_NAME
+    return SecretKeys(current, Secret(previous.read_text()) if previous.exists() else None)
+
+
+def rotate_secret_key(settings: Settings) -> None:
+    """Make a new secret key in the data folder; the one that was there becomes the previous one.
+
+    Processes take it up when they start. Raises SettingInvalid where settings give the key, or where a
+    rotation is under way already: there is no third key.
+    """
+    if settings.secret_key is not None:
+        raise SettingInvalid(name="PLATFORM_SECRET_KEY", reason="gives the key; rotate it where it is kept")
+    folder, current = settings.data / "secrets", secret_keys(settings)
+    if current.previous not in {None, current.current}:  # equal where a rotation was cut off
+        raise SettingInvalid(
+            name="PLATFORM_DATA", reason=f"holds secrets/{PREVIOUS_SECRET_KEY_NAME} of an earlier rotation"
+        )
+    write_private(folder / PREVIOUS_SECRET_KEY_NAME, current.current.value.encode())
+    write_private(folder / SECRET_KEY_NAME, _random_secret())
+
+
+def forget_previous_secret_key(settings: Settings) -> None:
+    """End the rotation in the data folder: what depends on the previous key is worthless from now on."""
+    (settings.data / "secrets" / PREVIOUS_SECRET_KEY_NAME).unlink(missing_ok=True)
 
 
 def load_keys(settings: Settings, now: datetime) -> SigningKeys:
@@ -163,8 +192,12 @@ def kept_secret(data: Path, name: str) -> Secret:
     file = data / "secrets" / name
     if not file.exists():
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_private(file, secrets.token_urlsafe(24).encode())
+        write_private(file, _random_secret())
     return Secret(file.read_text())
+
+
+def _random_secret() -> bytes:
+    return secrets.token_urlsafe(24).encode()
 
 
 def write_private(file: Path, content: bytes) -> None:
@@ -201,8 +234,8 @@ def _parse(name: str, pem: bytes) -> RSAKey:
         raise SettingInvalid(name=name, reason="holds no RSA key in PEM") from error
     if not key.is_private:
         raise SettingInvalid(name=name, reason="holds a public key; the private one is needed to sign")
-    if key.raw_value.key_size < BITS:
-        raise SettingInvalid(name=name, reason=f"holds an RSA key of fewer than {BITS} bits")
+    if key.raw_value.key_size < FEWEST_BITS:
+        raise SettingInvalid(name=name, reason=f"holds an RSA key of fewer than {FEWEST_BITS} bits")
     return key
 
 

@@ -25,9 +25,8 @@ from shell import deletion_ledger
 from shell.audit import append_platform_entry
 from shell.object_store import ObjectStore
 from shell.queries import SQL
-from shell.sealing import KEY_BYTES, NONCE_BYTES, Seal, SealBroken
+from shell.sealing import KEY_BYTES, NONCE_BYTES, Seal, SealBroken, SecretKeys
 from shell.session import Session
-from shell.settings import Secret
 
 FORMAT = "eu-platform/legal-archive/1"
 PURPOSE = "keys of legal archives"
@@ -57,7 +56,9 @@ class Content(msgspec.Struct, frozen=True):
     prices: list[msgspec.Raw]
 
 
-async def keep(session: Session, tenant: Tenant, objects: ObjectStore, secret: Secret) -> LegalArchive | None:
+async def keep(
+    session: Session, tenant: Tenant, objects: ObjectStore, secret: SecretKeys
+) -> LegalArchive | None:
     """Archive a tenant's issued invoices from its schema, which the owner's session has locked.
 
     None where none was ever issued. Run twice, it writes the same object under a new key. An archive that is
@@ -90,7 +91,7 @@ async def get(session: Session, tenant_id: UUID) -> LegalArchive:
 
 
 async def read(
-    session: Session, tenant_id: UUID, objects: ObjectStore, secret: Secret, *, actor: Actor, reason: str
+    session: Session, tenant_id: UUID, objects: ObjectStore, secret: SecretKeys, *, actor: Actor, reason: str
 ) -> bytes:
     """The archive as JSON; who read it, and why, is audited. Raises NotFound, SealBroken."""
     row = await session.connection.fetchrow(SQL["legal_archive"], tenant_id)

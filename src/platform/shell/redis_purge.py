@@ -8,15 +8,15 @@ from redis.asyncio import Redis
 from core.erasure import Identifiers
 from core.tenant import Tenant
 from shell.announce import STREAM
-from shell.sealing import keyed_digest
-from shell.settings import Secret, Settings
+from shell.sealing import SecretKeys, keyed_digest
+from shell.settings import Settings
 
 AT_A_TIME = 1_000
 Entries = list[tuple[bytes, dict[bytes, bytes]]]
 ID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-async def purge(settings: Settings, secret: Secret, tenant: Tenant, identifiers: Identifiers) -> int:
+async def purge(settings: Settings, secret: SecretKeys, tenant: Tenant, identifiers: Identifiers) -> int:
     """Delete what Redis holds of a tenant; gives how many keys and announcements. Raises RedisError.
 
     Attempts are counted under digests of account and network; without the network, that of a pair cannot be
@@ -24,7 +24,9 @@ async def purge(settings: Settings, secret: Secret, tenant: Tenant, identifiers:
     """
     if settings.redis_url is None:
         return 0
-    accounts = {keyed_digest(secret, "throttling", f"{tenant.slug} {email}") for email in identifiers.emails}
+    accounts = {
+        keyed_digest(secret.current, "throttling", f"{tenant.slug} {email}") for email in identifiers.emails
+    }
     ends = {str(key_id) for key_id in identifiers.key_ids} | accounts
     async with Redis.from_url(settings.redis_url.value, socket_timeout=10, socket_connect_timeout=2) as redis:
         keys = await _delete_keys(redis, str(tenant.id).encode(), {end.encode() for end in ends})

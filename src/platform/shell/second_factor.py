@@ -23,9 +23,10 @@ from core.second_factor import (
     steps_around,
 )
 from shell.queries import SQL
-from shell.sealing import Seal
+from shell.sealing import Seal, SecretKeys
 from shell.session import Session
-from shell.settings import Secret
+
+PURPOSE = "second factor"
 
 SECRET_BYTES = 20
 """As long as the digest of HMAC-SHA-1, which authenticator apps use (RFC 4226, 4)."""
@@ -45,9 +46,9 @@ class Enrolment(msgspec.Struct, frozen=True):
 class SecondFactors:
     """Enrols accounts, and checks and uses up the codes that they show."""
 
-    def __init__(self, secret_key: Secret, issuer: str) -> None:
+    def __init__(self, keys: SecretKeys, issuer: str) -> None:
         """Seal with a key of its own; the issuer is what authenticator apps show."""
-        self._seal = Seal(secret_key, "second factor")
+        self._seal = Seal(keys, PURPOSE)
         self._issuer = issuer
 
     async def enrol(self, session: Session, account: Account) -> Enrolment:

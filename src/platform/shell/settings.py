@@ -39,6 +39,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How this process is to run; every field is the environment variable PLATFORM_<FIELD>.
 
     `secret_key` hashes API keys and encrypts second factors; it is made in the data folder unless given.
+    While it is rotated, `previous_secret_key` still opens what depends on that one.
     `database_url` is what API and worker log in with; `owner_database_url` belongs to the worker and the
     command line alone. Without the first, and without `redis_url`, `eu-platform up` starts embedded servers
     in the folder `data`, where objects are kept, too, unless `object_store` names another folder or an
@@ -64,6 +65,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     signing_key_file: Path | None = None
     keys: Path | None = None
     secret_key: Secret | None = None
+    previous_secret_key: Secret | None = None
     audit_key: Secret | None = None
     audit_key_file: Path | None = None
     audit_origin: str = "eu-platform/audit"
@@ -75,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     token_audience: str = "eu-platform"  # noqa: S105 -- a name
     access_token_seconds: int = 900
     refresh_token_days: int = 7
+    session_days: int = 30
     argon2_memory_kib: int = 19_456
     argon2_time: int = 2
     argon2_parallelism: int = 1
@@ -229,6 +232,7 @@ def _require_valid(settings: Settings) -> None:
         "job_statement_timeout_seconds",
         "access_token_seconds",
         "refresh_token_days",
+        "session_days",
         "argon2_memory_kib",
         "argon2_time",
         "argon2_parallelism",

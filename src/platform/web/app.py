@@ -15,7 +15,7 @@ from shell.api_keys import ApiKeys
 from shell.attempts import Attempts
 from shell.database import open_pool
 from shell.downloads import Downloads
-from shell.keys import KeyRing, secret_key
+from shell.keys import KeyRing, secret_keys
 from shell.logs import configure_logs
 from shell.object_store import ObjectStore
 from shell.password_reset import PasswordResets
@@ -147,7 +147,7 @@ async def _opened(settings: Settings) -> Services:
         name="platform api",
         statement_timeout_seconds=settings.statement_timeout_seconds,
     )
-    redis, secret = QuickRedis(settings.redis_url), secret_key(settings)
+    redis, keys = QuickRedis(settings.redis_url), secret_keys(settings)
     return Services(
         settings=settings,
         pool=pool,
@@ -157,12 +157,12 @@ async def _opened(settings: Settings) -> Services:
         tokens=AccessTokens(ring, settings),
         passwords=Passwords(settings),
         standings=Standings(pool),
-        api_keys=ApiKeys(pool, secret),
-        password_resets=PasswordResets(secret),
+        api_keys=ApiKeys(pool, keys),
+        password_resets=PasswordResets(keys.current),
         objects=ObjectStore(settings),
-        downloads=Downloads(secret),
-        second_factors=SecondFactors(secret, settings.token_issuer),
+        downloads=Downloads(keys),
+        second_factors=SecondFactors(keys, settings.token_issuer),
         throttle=Throttle(redis, settings),
-        attempts=Attempts(redis, settings, secret),
-        secret=secret,
+        attempts=Attempts(redis, settings, keys.current),
+        secret=keys,
     )

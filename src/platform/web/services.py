@@ -16,8 +16,9 @@ from shell.object_store import ObjectStore
 from shell.password_reset import PasswordResets
 from shell.passwords import Passwords
 from shell.quick_redis import QuickRedis
+from shell.sealing import SecretKeys
 from shell.second_factor import SecondFactors
-from shell.settings import Secret, Settings
+from shell.settings import Settings
 from shell.standing import Standings
 from shell.throttle import Throttle
 from shell.tokens import AccessTokens
@@ -40,7 +41,7 @@ class Services(msgspec.Struct, frozen=True):
     attempts: Attempts
     password_resets: PasswordResets
     objects: ObjectStore
-    secret: Secret
+    secret: SecretKeys
     downloads: Downloads
 
     @property

@@ -41,7 +41,13 @@ async def tokens_for(
     now, settings, tenant = datetime.now(UTC), services.settings, tenant_in(session)
     slug = PLATFORM_SLUG if tenant is None else tenant.slug
     following = new_refresh_token(slug, now, timedelta(days=settings.refresh_token_days))
-    await accounts.keep_refresh_token(session, following, account.id, session_id=session_id)
+    await accounts.keep_refresh_token(
+        session,
+        following,
+        account.id,
+        session_id=session_id,
+        session_life=timedelta(days=settings.session_days),
+    )
     return Tokens(
         access_token=services.tokens.issue(
             account, tenant, now, session_id=session_id, second_factor_at=second_factor_at

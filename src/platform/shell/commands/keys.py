@@ -1,4 +1,4 @@
-"""`eu-platform keys`: the keys that sign access tokens."""
+"""`eu-platform keys`: the keys that sign access tokens, and the secret key."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -6,15 +6,20 @@ from pathlib import Path
 import click
 
 from core.audit import AuditEntry
+from core.errors import TenantGone
+from shell import second_factor
 from shell.audit import append_platform_entry
 from shell.commands.connect import AT_THE_MACHINE, Connected, command, connected, data_option
-from shell.keys import load_keys, rotate_key
-from shell.session import platform_session
+from shell.keys import forget_previous_secret_key, load_keys, rotate_key, rotate_secret_key, secret_keys
+from shell.queries import SQL
+from shell.resealing import SECOND_FACTORS, reseal, reseal_shared
+from shell.sealing import Seal
+from shell.session import owner_session, platform_session, tenant_session
 
 
 @click.group()
 def keys() -> None:
-    """The keys that sign access tokens."""
+    """The keys that sign access tokens, and the secret key."""
 
 
 @keys.command()
@@ -39,3 +44,55 @@ async def rotate_audited(platform: Connected, *, keep_old: bool) -> str:
         entry = AuditEntry("signing_key.rotated", f"signing_key:{kid}", AT_THE_MACHINE, details=details)
         await append_platform_entry(session, entry)
     return kid
+
+
+@keys.command("rotate-secret")
+@data_option
+@command
+async def rotate_secret(data: Path | None) -> None:
+    """Make a new secret key in the data folder; restart all processes, then run `keys reseal`."""
+    async with connected(data) as platform, platform_session(platform.pool) as session:
+        entry = AuditEntry("secret_key.rotated", "secret_key", AT_THE_MACHINE)
+        await append_platform_entry(session, entry)
+        rotate_secret_key(platform.settings)  # last, since files cannot be rolled back
+    click.echo("Restart all processes, then run `eu-platform keys reseal`.")
+
+
+@keys.command("reseal")
+@click.option(
+    "--forget-previous",
+    is_flag=True,
+    help="Then forget the previous key: API keys that were not used since the rotation end.",
+)
+@data_option
+@command
+async def reseal_all(forget_previous: bool, data: Path | None) -> None:
+    """Seal and sign anew, under the current secret key, what is sealed and signed for long."""
+    async with connected(data) as platform:
+        number = await reseal_audited(platform)
+        if forget_previous:
+            forget_previous_secret_key(platform.settings)
+    click.echo(f"{number} things are sealed under the current key.")
+
+
+async def reseal_audited(platform: Connected) -> int:
+    """Reseal every tenant's second factors, a transaction each, and what is shared; gives how many things."""
+    keys = secret_keys(platform.settings)
+    factors = Seal(keys, second_factor.PURPOSE)
+    async with platform_session(platform.pool, readonly=True) as session:
+        tenant_ids = [row["id"] for row in await session.connection.fetch(SQL["tenants_with_a_schema"])]
+    number = 0
+    for tenant_id in tenant_ids:
+        try:
+            async with tenant_session(platform.pool, tenant_id=tenant_id) as tenant_:
+                number += await reseal(tenant_, factors, **SECOND_FACTORS)
+        except TenantGone:  # meanwhile
+            continue
+    async with owner_session(platform.owner_pool) as session:
+        number += await reseal(session, factors, **SECOND_FACTORS)
+        number += await reseal_shared(session, keys)
+        details = {"things": number}
+        await append_platform_entry(
+            session, AuditEntry("secret_key.resealed", "secret_key", AT_THE_MACHINE, details=details)
+        )
+    return number

@@ -5,13 +5,14 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 RETURNING *;
 
 -- name: use_api_key
--- A key that has ended is found, too, and keeps the time of its last use.
+-- A key that has ended is found, too, and keeps the time of its last use. The first form is the one to keep.
 UPDATE public.api_keys AS k
-SET last_used_at = CASE
-    WHEN k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2) THEN $2 ELSE k.last_used_at
-END
+SET key_hmac = ($1::bytea[])[1],
+    last_used_at = CASE
+        WHEN k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > $2) THEN $2 ELSE k.last_used_at
+    END
 FROM public.tenants AS t
-WHERE k.key_hmac = $1 AND t.id = k.tenant_id
+WHERE k.key_hmac = ANY ($1::bytea[]) AND t.id = k.tenant_id
 RETURNING k.*, t.slug AS tenant_slug, t.tier AS tenant_tier;
 
 -- name: list_api_keys

@@ -109,3 +109,30 @@ SELECT statement, signature FROM public.erasure_certificates
 WHERE tenant_id = $1
 ORDER BY issued_at DESC
 LIMIT 1;
+
+-- name: lock_wrapped_keys
+SELECT tenant_id AS id, wrapped_key AS sealed FROM public.legal_archives
+WHERE wrapped_key IS NOT NULL ORDER BY tenant_id FOR UPDATE;
+
+-- name: rewrap_keys
+UPDATE public.legal_archives AS a SET wrapped_key = anew.sealed
+FROM unnest($1::uuid[], $2::bytea[]) AS anew (id, sealed)
+WHERE a.tenant_id = anew.id;
+
+-- name: lock_kept_identifiers
+SELECT tenant_id AS id, identifiers AS sealed FROM public.erasures
+WHERE identifiers IS NOT NULL ORDER BY tenant_id FOR UPDATE;
+
+-- name: reseal_identifiers
+UPDATE public.erasures AS e SET identifiers = anew.sealed
+FROM unnest($1::uuid[], $2::bytea[]) AS anew (id, sealed)
+WHERE e.tenant_id = anew.id;
+
+-- name: lock_certificates
+SELECT tenant_id, issued_at, statement, signature FROM public.erasure_certificates
+ORDER BY tenant_id, issued_at FOR UPDATE;
+
+-- name: sign_certificates_anew
+UPDATE public.erasure_certificates AS c SET signature = anew.signature
+FROM unnest($1::uuid[], $2::timestamptz[], $3::bytea[]) AS anew (tenant_id, issued_at, signature)
+WHERE c.tenant_id = anew.tenant_id AND c.issued_at = anew.issued_at;

@@ -27,10 +27,12 @@ WHERE u.id = $1;
 INSERT INTO sessions (id, user_id, device, address, created_at, last_used_at) VALUES ($1, $2, $3, $4, $5, $5);
 
 -- name: insert_refresh_token
+-- However often it is renewed, a session ends so long after its login.
 WITH used AS (
     UPDATE sessions SET last_used_at = $4 WHERE id = $2
 )
-INSERT INTO refresh_tokens (token_hash, family_id, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4, $5);
+INSERT INTO refresh_tokens (token_hash, family_id, user_id, created_at, expires_at)
+SELECT $1, $2, $3, $4, least($5::timestamptz, created_at + $6::interval) FROM sessions WHERE id = $2;
 
 -- name: use_refresh_token
 -- One atomic step: of any number of simultaneous uses, one wins. A token that was made while its session ended

@@ -48,3 +48,11 @@ WITH ended AS (
 )
 UPDATE refresh_tokens SET revoked_at = $3
 WHERE user_id = $1 AND family_id IS DISTINCT FROM $2 AND revoked_at IS NULL;
+
+-- name: lock_second_factors
+SELECT id, totp_secret AS sealed FROM users WHERE totp_secret IS NOT NULL ORDER BY id FOR UPDATE;
+
+-- name: reseal_second_factors
+UPDATE users AS u SET totp_secret = anew.sealed
+FROM unnest($1::uuid[], $2::bytea[]) AS anew (id, sealed)
+WHERE u.id = anew.id;

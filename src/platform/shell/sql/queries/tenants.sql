@@ -10,6 +10,9 @@ INSERT INTO public.founders (tenant_id, user_id, email, full_name, password_hash
 -- name: tenants_to_close
 SELECT id, time_zone FROM public.tenants WHERE state IN ('ACTIVE', 'SUSPENDED') ORDER BY created_at;
 
+-- name: tenants_with_a_schema
+SELECT id FROM public.tenants WHERE state IN ('ACTIVE', 'SUSPENDED') ORDER BY created_at;
+
 -- name: tenant_counts
 SELECT state, count(*) FROM public.tenants GROUP BY state;
 
