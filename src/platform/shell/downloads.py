@@ -31,7 +31,7 @@ class Downloads:
         """Raise DownloadRefused for a link that was not made here, or is no longer good."""
         grant = Grant(tenant_id, export_id, datetime.fromtimestamp(expires, UTC))
         ours = [_signature(key, grant).encode() for key in self._keys]
-        is_ours = any([hmac.compare_digest(each, signature.encode()) for each in ours])
+        is_ours = any(hmac.compare_digest(each, signature.encode()) for each in ours)
         if not is_ours or now.timestamp() > expires:
             raise DownloadRefused
 
