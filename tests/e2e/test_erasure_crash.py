@@ -14,7 +14,7 @@ from core.job import JobState
 from shell import certificates, legal_archive
 from shell.embedded.postgres import stop_postgres
 from shell.embedded.redis import stop_redis
-from shell.keys import secret_key
+from shell.keys import secret_keys
 from shell.object_store import ObjectStore
 from shell.processes import API, SCHEDULER, WORKER
 from shell.session import platform_session
@@ -154,7 +154,7 @@ async def audited(client: Client, account: Account) -> Sequence[str]:
 async def require_proof(client: Client, tenant_id: UUID) -> None:
     """The certificate is clean and genuine, and the archive can be read."""
     settings = client.platform.settings
-    secret = secret_key(settings)
+    secret = secret_keys(settings)
     async with platform_session(client.pool) as session:
         certificate = await certificates.get(session, tenant_id, secret)
         content = await legal_archive.read(
