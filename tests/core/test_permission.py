@@ -30,6 +30,8 @@ api-keys:write          yes    yes    -       -       yes       -
 data:export             yes    yes    -       -       yes       -
 certificates:read       -      -      -       -       yes       yes
 archives:read           -      -      -       -       yes       -
+legal-holds:read        -      -      -       -       yes       yes
+legal-holds:write       -      -      -       -       yes       -
 """
 
 HEAD, *LINES = (line.split() for line in TABLE.strip().splitlines())

@@ -19,6 +19,7 @@ import core.erasure_scan
 import core.identity
 import core.invoicing
 import core.job
+import core.legal_hold
 import core.money
 import core.pricing
 import core.registration
@@ -41,6 +42,7 @@ import web.erasure
 import web.exports
 import web.founding
 import web.invitations
+import web.legal_holds
 import web.operations
 import web.passwords
 import web.prices
@@ -72,6 +74,7 @@ MODULES = [
     web.invitations, web.passwords, web.register, web.second_factor, web.sessions, web.sign_in, web.users,
     core.certificate, core.erasure, core.erasure_scan, shell.certificates, web.erasure, web.exports,
     shell.users, shell.invitations, shell.api_keys, shell.accounts, shell.second_factor, shell.exports,
+    core.legal_hold, web.legal_holds,
 ]  # fmt: skip
 STRUCTS = {
     value.__name__: value

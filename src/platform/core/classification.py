@@ -318,6 +318,17 @@ CLASSIFICATION: dict[Table, dict[str, Column]] = {
         "statement": Column(TENANT, AUDIT, KEEP, INTERNAL),
         "signature": Column(TENANT, AUDIT, KEEP, INTERNAL),
     },
+    _public("legal_holds", Activity.DATA_PROTECTION): {
+        "id": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "tenant_id": Column(TENANT, IDENTITY, DELETE_ROW, EXPORTED),
+        "user_id": Column(PERSON, IDENTITY, PSEUDONYMISE, EXPORTED),
+        "reason": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "placed_by": Column(PERSON, IDENTITY, PSEUDONYMISE, EXPORTED),
+        "placed_at": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "lifted_by": Column(PERSON, IDENTITY, PSEUDONYMISE, EXPORTED),
+        "lifted_at": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "lift_reason": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+    },
     _public("schema_migrations", Activity.OPERATION): {
         "version": Column(PLATFORM, OPERATIONAL, KEEP, INTERNAL),
         "name": Column(PLATFORM, OPERATIONAL, KEEP, INTERNAL),

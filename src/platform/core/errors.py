@@ -230,6 +230,21 @@ class PeriodNotOver(PlatformError):
     fields = ("month",)
 
 
+# --- data protection ------------------------------------------------------------------------------
+
+
+class UnderLegalHold(PlatformError):
+    """A legal hold forbids this since {since}: {reason}."""
+
+    fields = ("reason", "since")
+
+
+class LegalHoldLifted(PlatformError):
+    """The legal hold was lifted on {day}."""
+
+    fields = ("day",)
+
+
 # --- operations -------------------------------------------------------------------------------------
 
 

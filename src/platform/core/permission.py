@@ -45,6 +45,8 @@ class Permission(StrEnum):
     CERTIFICATES_READ = "certificates:read"
     ARCHIVES_READ = "archives:read"
     DATA_EXPORT = "data:export"
+    LEGAL_HOLDS_READ = "legal-holds:read"
+    LEGAL_HOLDS_WRITE = "legal-holds:write"
 
 
 _VIEWER = frozenset(
@@ -74,7 +76,8 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: _ADMIN,
     Role.OWNER: _OWNER,
     Role.OPERATOR: frozenset(Permission),
-    Role.AUDITOR: _VIEWER | {Permission.TENANTS_LIST, Permission.CERTIFICATES_READ},
+    Role.AUDITOR: _VIEWER
+    | {Permission.TENANTS_LIST, Permission.CERTIFICATES_READ, Permission.LEGAL_HOLDS_READ},
 }
 
 

@@ -38,6 +38,7 @@ from web.exports import downloads_router, exports_router
 from web.invitations import invitations_router
 from web.invoices import invoices_router
 from web.jobs import jobs_router
+from web.legal_holds import legal_holds_router
 from web.openapi import openapi_config
 from web.operations import operations_router
 from web.passwords import passwords_router
@@ -72,6 +73,7 @@ def application(settings: Settings) -> Litestar:
             invitations_router,
             erasure_router,
             exports_router,
+            legal_holds_router,
         ],
     )
     api = Router(

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from web.gdpr_examples import GDPR_EXAMPLES
+
 _DAY = "2026-11-22"
 _INSTANT = "2026-11-23T10:00:00Z"
 _TENANT_ID = "5f0c2f5e-8f0a-4c57-9a39-0d7a7c1b2a10"
@@ -371,4 +373,5 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "UsageEvent": [_EVENT],
+    **GDPR_EXAMPLES,
 }

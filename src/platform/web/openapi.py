@@ -40,7 +40,7 @@ TAGS = [
     Tag("Prices", "Versions with an effective date, default and per tenant."),
     Tag(
         "Data protection",
-        "What a tenant may take along; erasure, its certificates, and what the law makes one keep.",
+        "Rights of tenants and of people, legal holds, retention, and what the law makes one keep.",
     ),
     Tag("Jobs", "Work in the background."),
     Tag("Operations", "Health, metrics and keys."),

@@ -74,6 +74,8 @@ KINDS: dict[type[errors.PlatformError], Kind] = {
     errors.InvitationRefused: Kind(422, "invitation-refused", "Invitation refused"),
     errors.PriceInThePast: Kind(422, "price-in-the-past", "Price in the past"),
     errors.PeriodNotOver: Kind(409, "period-not-over", "Period not over"),
+    errors.UnderLegalHold: Kind(409, "legal-hold", "Under legal hold"),
+    errors.LegalHoldLifted: Kind(409, "legal-hold-lifted", "Legal hold lifted"),
     errors.TenantGone: Kind(410, "tenant-gone", "Tenant gone"),
     errors.MalformedBody: Kind(400, "malformed-body", "Malformed body"),
     errors.TenantHeaderDisagrees: Kind(400, "tenant-header-disagrees", "X-Tenant disagrees with the token"),

@@ -1,0 +1,26 @@
+"""Examples of the schemas of data protection, by name; `web/examples.py` takes them in."""
+
+from typing import Any
+
+_INSTANT = "2026-11-23T10:00:00Z"
+_TENANT_ID = "5f0c2f5e-8f0a-4c57-9a39-0d7a7c1b2a10"
+_USER_ID = "0a3d3f4e-5b6c-4d7e-8f90-a1b2c3d4e5f6"
+_OTHER_ID = "9b2d6a54-1c3e-4f58-8a7b-6c5d4e3f2a1b"
+
+GDPR_EXAMPLES: dict[str, list[Any]] = {
+    "HoldLift": [{"reason": "The case was settled on 2027-03-01"}],
+    "HoldWanted": [{"reason": "Case 4 O 123/26, Landgericht Berlin", "user_id": None}],
+    "LegalHold": [
+        {
+            "id": _OTHER_ID,
+            "tenant_id": _TENANT_ID,
+            "user_id": None,
+            "reason": "Case 4 O 123/26, Landgericht Berlin",
+            "placed_by": _USER_ID,
+            "placed_at": _INSTANT,
+            "lifted_by": None,
+            "lifted_at": None,
+            "lift_reason": None,
+        }
+    ],
+}
