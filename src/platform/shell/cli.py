@@ -8,6 +8,7 @@ COMMANDS = {
     "api": ("shell.commands.run", "api"),
     "demo": ("shell.commands.demo", "demo"),
     "doctor": ("shell.commands.doctor", "doctor"),
+    "gdpr": ("shell.commands.gdpr", "gdpr"),
     "keys": ("shell.commands.keys", "keys"),
     "invoice": ("shell.commands.invoice", "invoice"),
     "migrate": ("shell.commands.migrate", "migrate"),

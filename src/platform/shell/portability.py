@@ -11,6 +11,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import BinaryIO
 
+import asyncpg
 import msgspec
 import polars as pl
 
@@ -42,11 +43,15 @@ Told = Callable[[float], Awaitable[None]]
 
 
 class Source(msgspec.Struct, frozen=True):
-    """A table that leaves, the query that COPY reads it with, and about how large it is."""
+    """A table that leaves, the query that COPY reads it with, and about how large it is.
+
+    `needed` are the columns that a row cannot be without, whether they leave or not.
+    """
 
     table: PortableTable
     query: str
     bytes: int
+    needed: tuple[PortableColumn, ...]
 
 
 async def write_package(
@@ -56,7 +61,7 @@ async def write_package(
 
     Raises SchemaUndescribed for a table or column that nobody has classified.
     """
-    await session.connection.execute(SQL["settle_for_export"])
+    await session.connection.execute(SQL["settle_for_copy"])
     sources, tenant = await sources_of(session), session.tenant
     archive = TarGz(file, f"{tenant.slug}-{made_at:%Y%m%d}", modified_at=int(made_at.timestamp()))
     whole, done, chapters = sum(source.bytes for source in sources) or 1, 0, list[Chapter]()
@@ -77,19 +82,19 @@ async def sources_of(session: Session) -> list[Source]:
     found: list[Source] = []
     for name, group in groupby(rows, key=lambda row: str(row["table_name"])):
         columns = list(group)
-        live = [
-            LiveColumn(
-                PortableColumn(row["column_name"], Kind(row["kind"]), row["is_nullable"]), row["is_key"]
-            )
-            for row in columns
-        ]
+        live = [LiveColumn(_column(row), row["is_key"]) for row in columns]
         table = portable(name, live, _classified(name))
         if table is not None:
             leaves = {column.name for column in table.columns}
             expressions = ", ".join(row["expression"] for row in columns if row["column_name"] in leaves)
             query = f"SELECT {expressions} FROM {columns[0]['relation']}"  # noqa: S608 -- the catalog's own quoted names
-            found.append(Source(table, query, columns[0]["bytes"]))
+            needed = tuple(_column(row) for row in columns if row["is_needed"])
+            found.append(Source(table, query, columns[0]["bytes"], needed))
     return found
+
+
+def _column(row: asyncpg.Record) -> PortableColumn:
+    return PortableColumn(row["column_name"], Kind(row["kind"]), row["is_nullable"])
 
 
 def _classified(name: str) -> Mapping[str, Column]:

@@ -60,9 +60,13 @@ async def begin(owner_pool: Pool, tenant_id: UUID) -> Tenant:
 async def complete(owner_pool: Pool, tenant: Tenant) -> None:
     """Let the founder move in and open the tenant; a tenant that is open already stays as it is."""
     async with owner_session(owner_pool, schema=tenant.schema) as session:
-        tenant = await _locked_tenant(session, tenant.id)
-        if tenant.state is not TenantState.PROVISIONING:
-            return
+        await open_tenant(session, tenant.id)
+
+
+async def open_tenant(session: Session, tenant_id: UUID) -> None:
+    """What `complete` does, in a session of the owner in the tenant's schema."""
+    tenant = await _locked_tenant(session, tenant_id)
+    if tenant.state is TenantState.PROVISIONING:
         founder = await session.connection.fetchrow(SQL["take_founder"], tenant.id)
         if founder is not None:
             await session.connection.execute(SQL["insert_founder"], *founder, datetime.now(UTC))

@@ -1,4 +1,4 @@
--- name: settle_for_export
+-- name: settle_for_copy
 -- Long, in one order, and in texts that do not depend on how the server is set up.
 SET LOCAL statement_timeout = '6h';
 SET LOCAL synchronize_seqscans = off;
@@ -51,13 +51,6 @@ JOIN pg_class AS c ON c.oid = r.conrelid
 JOIN pg_class AS f ON f.oid = r.confrelid
 WHERE r.contype = 'f' AND c.relnamespace = current_schema()::regnamespace AND c.oid <> f.oid;
 
--- name: identity_sequences
-SELECT pg_get_serial_sequence(quote_ident(c.relname), a.attname) AS sequence,
-       c.relname AS table_name, a.attname AS column_name
-FROM pg_class AS c
-JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attidentity <> ''
-WHERE c.relnamespace = current_schema()::regnamespace;
-
 -- name: open_imported_days
 -- What came in after the last aggregation waits for the next one; the platform's own notes of it are in no package.
 INSERT INTO usage_batches (quarter_hours, received_at)
@@ -65,6 +58,3 @@ SELECT array_agg(DISTINCT date_bin('15 minutes', occurred_at, 'epoch')), $1
 FROM usage_events
 WHERE received_at >= coalesce((SELECT max(aggregated_at) FROM daily_usage), '-infinity')
 HAVING count(*) > 0;
-
--- name: is_being_provisioned
-SELECT EXISTS (SELECT FROM public.jobs WHERE kind = 'provision_tenant' AND tenant_id = $1);

@@ -20,3 +20,10 @@ SELECT state, count(*) FROM public.tenants GROUP BY state;
 SELECT id FROM public.tenants
 WHERE state IN ('ACTIVE', 'SUSPENDED') AND ($1::text IS NULL OR slug = $1)
 ORDER BY created_at;
+
+-- name: unfinished_import
+-- A tenant that an import began and did not end; one that a job is still provisioning is somebody else's.
+SELECT *
+FROM public.tenants AS t
+WHERE slug = $1 AND state IN ('PENDING', 'PROVISIONING')
+  AND NOT EXISTS (SELECT FROM public.jobs WHERE kind = 'provision_tenant' AND tenant_id = t.id);
