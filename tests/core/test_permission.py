@@ -32,6 +32,8 @@ certificates:read       -      -      -       -       yes       yes
 archives:read           -      -      -       -       yes       -
 legal-holds:read        -      -      -       -       yes       yes
 legal-holds:write       -      -      -       -       yes       -
+audit:read              yes    yes    -       -       yes       yes
+platform-audit:read     -      -      -       -       yes       yes
 """
 
 HEAD, *LINES = (line.split() for line in TABLE.strip().splitlines())

@@ -28,6 +28,7 @@ import core.usage
 import shell.accounts
 import shell.anomalies
 import shell.api_keys
+import shell.audit_log
 import shell.certificates
 import shell.exports
 import shell.invitations
@@ -37,6 +38,7 @@ import shell.usage
 import shell.users
 import web.anomalies
 import web.api_keys
+import web.audit_log
 import web.auth
 import web.erasure
 import web.exports
@@ -69,7 +71,8 @@ OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 MODULES = [
     core.costing, core.identity, core.invoicing, core.job, core.money, core.pricing, core.registration,
-    core.tenant, core.usage, shell.anomalies, shell.invoices, shell.usage, web.anomalies, web.auth,
+    core.tenant, core.usage, shell.anomalies, shell.audit_log, shell.invoices, shell.usage, web.anomalies,
+    web.audit_log, web.auth,
     web.founding, web.operations, web.prices, web.problems, web.tenants, web.usage, web.api_keys,
     web.invitations, web.passwords, web.register, web.second_factor, web.sessions, web.sign_in, web.users,
     core.certificate, core.erasure, core.erasure_scan, shell.certificates, web.erasure, web.exports,

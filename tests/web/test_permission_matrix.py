@@ -63,6 +63,16 @@ NEEDED: dict[str, Permission] = {
     "setPrice": Permission.PRICES_WRITE,
     "listTenantPrices": Permission.PRICES_READ,
     "setTenantPrice": Permission.PRICES_WRITE,
+    "listAuditLog": Permission.AUDIT_READ,
+    "getAuditCheckpoint": Permission.AUDIT_READ,
+    "proveAuditInclusion": Permission.AUDIT_READ,
+    "proveAuditConsistency": Permission.AUDIT_READ,
+    "exportAuditLog": Permission.AUDIT_READ,
+    "listPlatformAuditLog": Permission.PLATFORM_AUDIT_READ,
+    "getPlatformAuditCheckpoint": Permission.PLATFORM_AUDIT_READ,
+    "provePlatformAuditInclusion": Permission.PLATFORM_AUDIT_READ,
+    "provePlatformAuditConsistency": Permission.PLATFORM_AUDIT_READ,
+    "exportPlatformAuditLog": Permission.PLATFORM_AUDIT_READ,
 }
 OF_ONES_OWN_ACCOUNT = frozenset(
     """
@@ -74,7 +84,7 @@ PUBLIC = frozenset(
     """
     register login refreshTokens logout askForPasswordReset resetPassword
     downloadExport
-    getLiveness getReadiness getHealth getMetrics getKeys
+    getLiveness getReadiness getHealth getMetrics getKeys getAuditKeys
     """.split()  # noqa: SIM905 -- as above
 )
 

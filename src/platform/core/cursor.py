@@ -35,6 +35,8 @@ def _require_storable(key: tuple[Any, ...]) -> None:
     for part in key:
         if isinstance(part, str) and "\x00" in part:
             raise ValueError("a text with NUL")
+        if isinstance(part, int) and not -(2**63) <= part < 2**63:
+            raise OverflowError("an integer that no column holds")
         if isinstance(part, datetime):
             if part.tzinfo is None:
                 raise ValueError("a time without an offset")

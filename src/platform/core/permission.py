@@ -47,6 +47,8 @@ class Permission(StrEnum):
     DATA_EXPORT = "data:export"
     LEGAL_HOLDS_READ = "legal-holds:read"
     LEGAL_HOLDS_WRITE = "legal-holds:write"
+    AUDIT_READ = "audit:read"
+    PLATFORM_AUDIT_READ = "platform-audit:read"
 
 
 _VIEWER = frozenset(
@@ -67,8 +69,18 @@ _ADMIN = _MEMBER | {
     Permission.API_KEYS_READ,
     Permission.API_KEYS_WRITE,
     Permission.DATA_EXPORT,
+    Permission.AUDIT_READ,
 }
 _OWNER = _ADMIN | {Permission.TENANT_POLICY, Permission.TENANT_DELETE}
+_AUDITOR = frozenset(
+    {
+        Permission.TENANTS_LIST,
+        Permission.CERTIFICATES_READ,
+        Permission.LEGAL_HOLDS_READ,
+        Permission.AUDIT_READ,
+        Permission.PLATFORM_AUDIT_READ,
+    }
+)
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.VIEWER: _VIEWER,
@@ -76,8 +88,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.ADMIN: _ADMIN,
     Role.OWNER: _OWNER,
     Role.OPERATOR: frozenset(Permission),
-    Role.AUDITOR: _VIEWER
-    | {Permission.TENANTS_LIST, Permission.CERTIFICATES_READ, Permission.LEGAL_HOLDS_READ},
+    Role.AUDITOR: _VIEWER | _AUDITOR,
 }
 
 

@@ -15,19 +15,19 @@ from shell.session import OwnersRole, Session, TenantSession, owner_session
 ERASED_AT_A_TIME = 1_000
 
 
-async def append_entry(session: TenantSession, entry: AuditEntry) -> None:
-    """Append to the tenant's own chain; the database admits no other from a tenant session."""
-    await _append(session, session.tenant.chain, entry)
+async def append_entry(session: TenantSession, entry: AuditEntry) -> UUID:
+    """Append to the tenant's own chain; the database admits no other from a tenant session. Gives its id."""
+    return await _append(session, session.tenant.chain, entry)
 
 
-async def append_tenants_entry(session: Session, tenant: Tenant, entry: AuditEntry) -> None:
-    """Append to a tenant's chain what a platform session did for it."""
-    await _append(session, tenant.chain, entry)
+async def append_tenants_entry(session: Session, tenant: Tenant, entry: AuditEntry) -> UUID:
+    """Append to a tenant's chain what a platform session did for it; gives the entry's id."""
+    return await _append(session, tenant.chain, entry)
 
 
-async def append_platform_entry(session: Session, entry: AuditEntry) -> None:
-    """Append to the platform's chain."""
-    await _append(session, PLATFORM_CHAIN, entry)
+async def append_platform_entry(session: Session, entry: AuditEntry) -> UUID:
+    """Append to the platform's chain; gives the entry's id."""
+    return await _append(session, PLATFORM_CHAIN, entry)
 
 
 async def erase_details_of_chain(owner_pool: Pool, chain: str, now: datetime) -> int:
@@ -45,10 +45,11 @@ async def erase_details_of_person(
     return sum([await _erase(owner_pool, chain, person_id, now) for chain in chains])
 
 
-async def _append(session: Session, chain: str, entry: AuditEntry) -> None:
+async def _append(session: Session, chain: str, entry: AuditEntry) -> UUID:
+    entry_id = uuid4()
     await session.connection.execute(
         SQL["append_audit_entry"],
-        uuid4(),
+        entry_id,
         chain,
         datetime.now(UTC),
         entry.actor.kind,
@@ -60,6 +61,7 @@ async def _append(session: Session, chain: str, entry: AuditEntry) -> None:
         entry.actor.address,
         msgspec.json.encode(entry.details, order="sorted").decode(),
     )
+    return entry_id
 
 
 async def _erase(owner_pool: Pool, chain: str, person_id: UUID | None, now: datetime) -> int:

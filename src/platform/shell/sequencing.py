@@ -32,19 +32,19 @@ class Pass(msgspec.Struct, frozen=True):
 
 
 async def sequence_pending(owner_pool: Pool) -> int:
-    """Give every committed entry its place; gives how many got one."""
+    """Give every committed entry its place, waiting for who is at it; gives how many got one here."""
     placed = 0
     while True:
-        done = await sequence_once(owner_pool)
+        done = await sequence_once(owner_pool, wait=True)
         placed += done.placed
         if done.is_last:
             return placed
 
 
-async def sequence_once(owner_pool: Pool, *, limit: int = BATCH) -> Pass:
+async def sequence_once(owner_pool: Pool, *, limit: int = BATCH, wait: bool = False) -> Pass:
     """Place so many entries at most, the oldest first, in one transaction."""
     async with owner_session(owner_pool, role=OwnersRole.SEQUENCER) as session:
-        if not await session.connection.fetchval(SQL["lock_sequencer"]):
+        if not await _is_alone(session, wait=wait):
             return Pass(0, is_last=True)
         rows = await session.connection.fetch(SQL["unsequenced_entries"], limit)
         if not rows:
@@ -56,14 +56,24 @@ async def sequence_once(owner_pool: Pool, *, limit: int = BATCH) -> Pass:
     return Pass(len(rows), is_last=len(rows) < limit, oldest=rows[0]["occurred_at"])
 
 
-async def sign_checkpoints(owner_pool: Pool, signer: AuditSigner, now: datetime) -> list[str]:
+async def sign_checkpoints(
+    owner_pool: Pool, signer: AuditSigner, now: datetime, *, wait: bool = False
+) -> list[str]:
     """Sign the head of every chain that has grown since its last checkpoint; gives the new notes."""
     notes: list[str] = []
     while True:
-        some = await _sign_some(owner_pool, signer, now)
+        some = await _sign_some(owner_pool, signer, now, wait=wait)
         notes += some
         if len(some) < SIGNED_AT_A_TIME:
             return notes
+
+
+async def _is_alone(session: Session, *, wait: bool) -> bool:
+    """Whether this transaction alone may touch the chains: with `wait`, as soon as no other does."""
+    if wait:
+        await session.connection.execute(SQL["await_sequencer"])
+        return True
+    return bool(await session.connection.fetchval(SQL["lock_sequencer"]))
 
 
 async def _place(session: Session, by_chain: dict[str, list[Written]]) -> None:
@@ -104,9 +114,9 @@ def _split(frontier: bytes) -> tuple[bytes, ...]:
     return tuple(frontier[start : start + HASH_BYTES] for start in range(0, len(frontier), HASH_BYTES))
 
 
-async def _sign_some(owner_pool: Pool, signer: AuditSigner, now: datetime) -> list[str]:
+async def _sign_some(owner_pool: Pool, signer: AuditSigner, now: datetime, *, wait: bool) -> list[str]:
     async with owner_session(owner_pool, role=OwnersRole.SEQUENCER) as session:
-        if not await session.connection.fetchval(SQL["lock_sequencer"]):
+        if not await _is_alone(session, wait=wait):
             return []
         grown = await session.connection.fetch(SQL["grown_chains"], SIGNED_AT_A_TIME)
         if not grown:

@@ -28,6 +28,7 @@ from shell.throttle import Throttle
 from shell.tokens import AccessTokens
 from web.anomalies import anomalies_router
 from web.api_keys import api_keys_router
+from web.audit_log import audit_keys, audit_router
 from web.auth import auth_router
 from web.bodies import ApiRequest
 from web.costs import costs_router
@@ -88,10 +89,11 @@ def application(settings: Settings) -> Litestar:
             of_one_tenant,
             downloads_router,
             prices_router,
+            audit_router,
         ],
     )
     return Litestar(
-        route_handlers=[api, operations_router, documentation_router()],
+        route_handlers=[api, operations_router, audit_keys, documentation_router()],
         dependencies={
             "services": Provide(provide_services, sync_to_thread=False),
             "identity": Provide(provide_identity, sync_to_thread=False),

@@ -167,6 +167,52 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
     "Account": [_ACCOUNT],
     "AccessToken": [{"access_token": "eyJhbGciOiJSUzI1NiIs…", "token_type": "Bearer", "expires_in": 900}],
     "Acknowledgement": [{"note": "A load test; nothing to mend."}],
+    "AuditRecord": [
+        {
+            "sequence": 0,
+            "id": "9b2d6a54-1c3e-4f58-8a7b-6c5d4e3f2a11",
+            "occurred_at": _INSTANT,
+            "actor_kind": "user",
+            "actor_id": _USER_ID,
+            "action": "auth.login",
+            "subject": f"user:{_USER_ID}",
+            "outcome": "success",
+            "request_id": "b6d8f0c2",
+            "address": "192.0.2.7",
+            "details": {},
+            "erased_at": None,
+            "leaf_hash": "16101971aaa713fbee8cd8f1108bec35f85513b9b73a40684df937a51d3cdecb",
+            "entry_hash": "d945cf4138852fc06c325db88ac4bfe33e299d31b97646a985edacdc1e26536d",
+        }
+    ],
+    "AuditKeys": [{"keys": ["ATtqJ7zOtqQtYqOo0CpvDXNlMhV3HeJDpjrASKGLWdop"]}],
+    "Inclusion": [
+        {
+            "sequence": 0,
+            "size": 3,
+            "leaf_hash": "16101971aaa713fbee8cd8f1108bec35f85513b9b73a40684df937a51d3cdecb",
+            "root": "37966025c7ccec4b5500e603db38c715052597b9c233d758e8979b866861834b",
+            "hashes": [
+                "c3b880b841451288337532830e3c24342461303246a75ced277f69486dbe5e7e",
+                "333bc9a023bfc7ce6eedf4f12ef1999e097690f71929266edc6793a861a498ef",
+            ],
+            "checkpoint": (
+                "eu-platform/audit/5f0c2f5e-8f0a-4c57-9a39-0d7a7c1b2a10\n"
+                "3\nN5ZgJcfM7EtVAOYD2zjHFQUll7nCM9dY6Jebhmhhg0s=\n\n"
+                "— eu-platform/audit/5f0c2f5e-8f0a-4c57-9a39-0d7a7c1b2a10 "
+                "4reFdTuNQPnJluxxl9twR3XMzF51Mp5krK9haLXWQlfgYHCoCKC+QKMT9un91G0xu8AEVYRmNd3iQslEebiROwMN9gc=\n"
+            ),
+        }
+    ],
+    "Consistency": [
+        {
+            "old": 2,
+            "new": 3,
+            "old_root": "d36dd6cabb2ad0bb564cfbd7ffa7591b027e57469a8b17a79757716d0b25f537",
+            "new_root": "37966025c7ccec4b5500e603db38c715052597b9c233d758e8979b866861834b",
+            "hashes": ["333bc9a023bfc7ce6eedf4f12ef1999e097690f71929266edc6793a861a498ef"],
+        }
+    ],
     "Anomaly": [
         {
             "id": _OTHER_ID,

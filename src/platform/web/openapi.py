@@ -43,6 +43,7 @@ TAGS = [
         "Rights of tenants and of people, legal holds, retention, and what the law makes one keep.",
     ),
     Tag("Jobs", "Work in the background."),
+    Tag("Audit log", "What happened, signed so that anybody can check it."),
     Tag("Operations", "Health, metrics and keys."),
 ]
 

@@ -24,7 +24,6 @@ from core.cursor import decode_cursor
 from core.errors import InvalidInput, UnsupportedMediaType
 from core.identity import Identity
 from core.permission import Permission
-from core.registration import refuse
 from core.resource import Resource
 from core.tenant import require_writable
 from core.usage import MAX_BODY_BYTES, MAX_EVENTS, Admission, Rejection, admit, window
@@ -35,6 +34,7 @@ from shell.session import tenant_session
 from shell.usage import StoredEvent
 from web.examples import EXAMPLES
 from web.guards import actor_of, may
+from web.instants import require_offsets
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from web.problems import TENANT_PROBLEMS, problems
 from web.services import Services
@@ -129,19 +129,13 @@ async def list_usage(
     cursor: Cursor = None,
 ) -> Page[StoredEvent]:
     """Usage events, the newest first."""
-    _require_offsets({"from": start, "to": end})
+    require_offsets({"from": start, "to": end})
     after = decode_cursor(cursor, tuple[datetime, str, str]) if cursor else None
     async with tenant_session(services.pool, tenant_id=tenant_id, readonly=True) as session:
         found = await usage.page(
             session, resource=resource, source=source, start=start, end=end, after=after, limit=limit
         )
     return page_of(found, limit, lambda event: (event.occurred_at, event.source, event.id))
-
-
-def _require_offsets(instants: dict[str, datetime | None]) -> None:
-    """Refuse times of no time zone, which mean another instant to each reader: raises InvalidInput."""
-    naive = [name for name, instant in instants.items() if instant is not None and instant.tzinfo is None]
-    refuse([(name, "must have an offset, such as Z or +01:00") for name in naive])
 
 
 async def _stored(services: Services, tenant_id: UUID, admission: Admission, foreign: Actor | None) -> int:

@@ -72,3 +72,48 @@ FROM public.audit_chains AS c
 JOIN LATERAL (
     SELECT note FROM public.audit_checkpoints WHERE chain = c.chain ORDER BY size DESC LIMIT 1
 ) AS k ON true;
+
+-- name: await_sequencer
+SELECT pg_advisory_xact_lock(hashtext('platform.audit_sequencer'));
+
+-- name: audit_page
+SELECT canonical, leaf_hash, entry_hash, address, details, erased_at
+FROM public.audit_log
+WHERE chain = $1 AND sequence IS NOT NULL
+  AND ($2::text IS NULL OR action = $2)
+  AND ($3::text IS NULL OR subject = $3)
+  AND ($4::uuid IS NULL OR actor_id = $4)
+  AND ($5::text IS NULL OR outcome = $5)
+  AND ($6::timestamptz IS NULL OR occurred_at >= $6)
+  AND ($7::timestamptz IS NULL OR occurred_at < $7)
+  AND ($8::bigint IS NULL OR sequence < $8)
+ORDER BY sequence DESC
+LIMIT $9;
+
+-- name: latest_checkpoint
+SELECT size, note FROM public.audit_checkpoints WHERE chain = $1 ORDER BY size DESC LIMIT 1;
+
+-- name: checkpoint_of_size
+SELECT note FROM public.audit_checkpoints WHERE chain = $1 AND size = $2;
+
+-- name: audit_leaves
+SELECT sequence, leaf_hash FROM public.audit_log WHERE chain = $1 AND sequence = ANY ($2::bigint[]);
+
+-- name: audit_nodes
+SELECT n.level, n.position, n.hash
+FROM public.audit_nodes AS n
+JOIN unnest($2::integer[], $3::bigint[]) AS w (level, position) USING (level, position)
+WHERE n.chain = $1;
+
+-- name: place_of_entry
+SELECT chain, sequence FROM public.audit_log WHERE id = $1 AND sequence IS NOT NULL;
+
+-- name: export_entries
+SELECT a.canonical, a.entry_hash, a.salt, a.address, a.details, k.note
+FROM public.audit_log AS a
+LEFT JOIN public.audit_checkpoints AS k ON k.chain = a.chain AND k.size = a.sequence + 1 AND k.size < $4
+WHERE a.chain = $1 AND a.sequence >= $2 AND a.sequence < $3
+ORDER BY a.sequence;
+
+-- name: audit_public_keys
+SELECT public_key FROM public.audit_keys ORDER BY first_used_at DESC;
