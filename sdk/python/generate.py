@@ -16,6 +16,9 @@ HERE = Path(__file__).parent
 DOCUMENT = HERE.parents[1] / "openapi.json"
 GENERATED = HERE / "src" / "eu_platform_client" / "generated"
 
+KNOWN_TYPES = {"application/json", "application/problem+json", "text/plain"}
+FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+
 KEYED = '''"""The paths whose POST takes an Idempotency-Key, as patterns."""
 
 KEYED = (
@@ -38,23 +41,29 @@ def generate() -> None:
 def _run_generator(source: Path, made: Path) -> None:
     config = source.with_name("config.yaml")
     config.write_text("post_hooks: []\n", "utf-8")  # its own linter, which is not needed to import the result
-    subprocess.run(
+    done = subprocess.run(
         [
             *(sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none"),
             *("--fail-on-warning", "--config", str(config)),
             *("--path", str(source), "--output-path", str(made)),
         ],
-        check=True,
-        stdout=subprocess.DEVNULL,
+        check=False,
+        capture_output=True,
+        text=True,
     )
+    if done.returncode != 0:
+        raise SystemExit(f"{done.stdout}{done.stderr}")
 
 
 def _simplified(document: dict[str, Any]) -> dict[str, Any]:
-    """The document as the generator understands it: of a body's several types it can send one."""
+    """The document as the generator understands it: one type of a body, and files as bytes."""
     for operation in _operations(document):
         content = operation.get("requestBody", {}).get("content", {})
         for other in [each for each in content if each != "application/json"] if len(content) > 1 else []:
             del content[other]
+        for response in operation["responses"].values():
+            if response.get("content", {}).keys() - KNOWN_TYPES:
+                response["content"] = FILE
     return document
 
 
