@@ -228,7 +228,6 @@ class Client:
     def __init__(self, platform: Platform, connected: Connected, http: httpx.AsyncClient) -> None:
         """Use these connections."""
         self.platform = platform
-        self.connected = connected
         self.pool = connected.pool
         self.http = http
 

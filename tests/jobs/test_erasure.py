@@ -1,86 +1,25 @@
 """The job that erases a tenant: what is gone afterwards, what is kept, and what can be proved."""
 
-from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
 
 import msgspec
+import pytest
+from redis.asyncio import Redis
 
 from core.audit import SYSTEM
-from core.deletion_ledger import erased_schema, erased_tenant, still_there
-from core.erasure import STEPS, ErasureState
-from core.job import Job, JobKind, JobState
-from core.permission import Role
-from core.tenant import Tenant, TenantState
+from core.errors import NotFound, UnderLegalHold
+from core.job import JobState
+from core.legal_hold import LegalHold
+from core.tenant import TenantState
 from jobs.context import WorkerContext
+from jobs.erasure import find_due_erasures, find_expired_archives, mirror_ledger
 from jobs.runner import run_job
-from shell import certificates, deletion_ledger, erasures, legal_archive, tenants
+from shell import certificates, deletion_ledger, legal_archive, legal_holds, tenants
 from shell.keys import secret_keys
 from shell.object_store import ObjectStore
 from shell.session import platform_session
-from tests.erasure import INVOICE, LINE
-from tests.installation import (
-    Installation,
-    add_account,
-    administrator,
-    current,
-    found,
-    job_of,
-    queued,
-    rows,
-)
-
-
-async def filled(installation: Installation) -> Tenant:
-    """A tenant with an account, an invoice, and rows in the shared schema."""
-    tenant = await found(installation)
-    account = await add_account(installation, tenant, Role.OWNER)
-    async with administrator(installation.admin_url) as admin:
-        await admin.execute(INVOICE.format(schema=tenant.schema))
-        await admin.execute(LINE.format(schema=tenant.schema))
-        await admin.execute(
-            "INSERT INTO public.api_keys (id, tenant_id, name, key_hmac, hint, scopes, networks, created_by,"
-            " created_at) VALUES (gen_random_uuid(), $1, 'meter', $2, 'eup_', '{}', '{}', $3, now())",
-            tenant.id, tenant.id.bytes, account.id,
-        )  # fmt: skip
-        await admin.execute(
-            "INSERT INTO public.prices (id, tenant_id, resource, unit_price, effective_from, created_at)"
-            " VALUES (gen_random_uuid(), $1, 'cpu', 0.01, '2026-01-01', now())",
-            tenant.id,
-        )
-        await admin.execute(
-            "INSERT INTO public.idempotency_keys (caller, key, request_hash, result, created_at)"
-            " VALUES ('register', $1, '', $2, now())",
-            str(tenant.id), f'{{"tenant_id":"{tenant.id}","user":{{"email":"{account.email}"}}}}',
-        )  # fmt: skip
-    await queued(installation, JobKind.RESET_PASSWORD, tenant, email=account.email)
-    return tenant
-
-
-async def requested(installation: Installation, tenant: Tenant, *, days: int = 0) -> Job:
-    async with platform_session(installation.pool) as session:
-        locked = await tenants.lock(session, tenant.id)
-        due = datetime.now(UTC) + timedelta(days=days)
-        return await erasures.request(session, locked, SYSTEM, due=due)
-
-
-async def require_erased(installation: Installation, tenant: Tenant) -> None:
-    """Nothing is left but what must be."""
-    after = await current(installation, tenant)
-    assert (after.state, after.name, after.vat_id) == (TenantState.DELETED, "erased", None)
-    assert tenant.slug not in after.slug
-    for catalogue, column in (("pg_namespace", "nspname"), ("pg_roles", "rolname")):
-        assert not await rows(installation, f"SELECT FROM {catalogue} WHERE {column} = $1", tenant.schema)
-    for table in ("api_keys", "prices", "founders"):
-        assert not await rows(installation, f"SELECT FROM public.{table} WHERE tenant_id = $1", tenant.id)
-    kinds = await rows(installation, "SELECT kind FROM public.jobs WHERE tenant_id = $1", tenant.id)
-    assert [row["kind"] for row in kinds] == ["erase_tenant"]
-    async with platform_session(installation.pool, readonly=True) as session:
-        erasure = await erasures.get(session, tenant.id)
-        kept = await deletion_ledger.entries(session)
-    assert (erasure.state, [step.step for step in erasure.steps]) == (ErasureState.DONE, list(STEPS))
-    gone = [erased_tenant(tenant.id), erased_schema(tenant.schema)]
-    assert still_there(kept, gone) == gone
-    sealed = await rows(installation, "SELECT FROM public.erasures WHERE identifiers IS NOT NULL")
-    assert sealed == []
+from tests.erasure import filled, requested, require_erased
+from tests.installation import Installation, current, job_of, rows
 
 
 async def test_a_tenant_is_erased_and_its_invoices_are_archived(
@@ -103,7 +42,144 @@ async def test_a_tenant_is_erased_and_its_invoices_are_archived(
     assert statement.is_clean, statement.scan.findings
     assert (statement.scan.emails, statement.scan.user_ids) == (1, 1)
     assert certificates.is_genuine(statement, certificate.signature, certificate.public_key)
+    assert statement.inclusion.checkpoint.startswith(
+        f"eu-platform/audit/platform\n{statement.inclusion.size}\n"
+    )
     read = msgspec.json.decode(content)
     assert [invoice["number"] for invoice in read["invoices"]] == ["ACME-2026-00001"]
     assert [line["quantity"] for line in read["invoice_lines"]] == [720]
     assert (archive.keep_until.isoformat(), archive.country) == ("2034-12-31", "DE")
+
+
+async def test_what_redis_holds_of_a_tenant_goes_and_that_of_others_stays(
+    installation: Installation, context: WorkerContext
+) -> None:
+    tenant, other = await filled(installation), await filled(installation)
+    assert installation.settings.redis_url is not None
+    async with Redis.from_url(installation.settings.redis_url.value) as redis:
+        for each in (tenant, other):
+            await redis.set(f"throttle:api:tenant:{each.id}", "1")
+        job = await requested(installation, tenant)
+        await run_job(context, job.id)
+        assert await redis.exists(f"throttle:api:tenant:{tenant.id}") == 0
+        assert await redis.exists(f"throttle:api:tenant:{other.id}") == 1
+
+
+async def test_a_certificate_says_where_somebody_is_still_found(
+    own_installation: Installation, own_context: WorkerContext
+) -> None:
+    tenant = await filled(own_installation)
+    (user,) = await rows(own_installation, f"SELECT email FROM {tenant.schema}.users")
+    secret = secret_keys(own_context.settings)
+    await rows(
+        own_installation, "CREATE TABLE public.forgotten (id int PRIMARY KEY, note bytea, tags text[])"
+    )
+    await rows(own_installation, "ALTER TABLE public.forgotten OWNER TO platform_owner")
+    await rows(
+        own_installation,
+        "INSERT INTO public.forgotten VALUES (1, convert_to($1, 'UTF8'), ARRAY[$2])",
+        f"mail to {user['email']}", "ADA  lovelace",
+    )  # fmt: skip
+    await run_job(own_context, (await requested(own_installation, tenant)).id)
+    async with platform_session(own_installation.pool) as session:
+        certificate = await certificates.get(session, tenant.id, secret)
+    statement = certificate.statement
+    assert not statement.is_clean
+    places = {(each.place, str(each.kind)) for each in statement.scan.findings}
+    assert places >= {("public.forgotten.note", "email"), ("public.forgotten.tags", "name")}
+    forged = msgspec.structs.replace(statement, is_clean=True)
+    assert not certificates.is_genuine(forged, certificate.signature, certificate.public_key)
+
+
+async def test_an_archive_is_destroyed_when_the_law_lets_it_go(
+    own_installation: Installation, own_context: WorkerContext
+) -> None:
+    tenant = await filled(own_installation)
+    await run_job(own_context, (await requested(own_installation, tenant)).id)
+    await find_expired_archives(own_context)
+    query = "SELECT id FROM public.jobs WHERE kind = 'destroy_archive'"
+    assert await rows(own_installation, query) == []
+    await rows(own_installation, "UPDATE public.legal_archives SET keep_until = current_date - 1")
+    await find_expired_archives(own_context)
+    (job,) = await rows(own_installation, query)
+    objects, secret = ObjectStore(own_context.settings), secret_keys(own_context.settings)
+    sealed = await objects.get(f"legal-archive/{tenant.id}")
+    for _ in range(2):
+        assert isinstance(job["id"], UUID)
+        await run_job(own_context, job["id"])
+    async with platform_session(own_installation.pool) as session:
+        assert (await legal_archive.get(session, tenant.id)).destroyed_at is not None
+        await objects.put(f"legal-archive/{tenant.id}", sealed)  # a copy that somebody kept says nothing
+        with pytest.raises(NotFound):
+            await legal_archive.read(session, tenant.id, objects, secret, actor=SYSTEM, reason="a tax audit")
+    actions = await rows(
+        own_installation, "SELECT action FROM public.audit_log WHERE action LIKE 'legal_archive.%'"
+    )
+    assert [entry["action"] for entry in actions] == ["legal_archive.destroyed"]
+
+
+async def test_a_finder_queues_what_is_due_once(
+    own_installation: Installation, own_context: WorkerContext
+) -> None:
+    due, waiting = await filled(own_installation), await filled(own_installation)
+    job = await requested(own_installation, due)
+    await requested(own_installation, waiting, days=1)
+    await find_due_erasures(own_context)
+    query = "SELECT id FROM public.jobs WHERE kind = 'erase_tenant' AND tenant_id = $1"
+    assert [row["id"] for row in await rows(own_installation, query, due.id)] == [job.id]
+    await rows(own_installation, "UPDATE public.jobs SET state = 'FAILED' WHERE kind = 'erase_tenant'")
+    for _ in range(2):
+        await find_due_erasures(own_context)
+    (_, again) = await rows(own_installation, f"{query} ORDER BY created_at", due.id)
+    assert isinstance(again["id"], UUID)
+    await run_job(own_context, again["id"])
+    await require_erased(own_installation, due)
+    assert (await current(own_installation, waiting)).state is TenantState.SUSPENDED
+
+
+async def test_the_ledger_is_copied_out_of_the_database(
+    own_installation: Installation, own_context: WorkerContext
+) -> None:
+    tenant = await filled(own_installation)
+    await run_job(own_context, (await requested(own_installation, tenant)).id)
+    await mirror_ledger(own_context)
+    async with platform_session(own_installation.pool, readonly=True) as session:
+        kept = await deletion_ledger.entries(session)
+    copies = await deletion_ledger.mirrored(ObjectStore(own_context.settings))
+    assert len(kept) == 2
+    assert {entry.digest for entry in kept} <= {entry.digest for entry in copies}
+
+
+async def test_a_legal_hold_refuses_an_erasure_with_its_reason_and_again_when_the_job_begins(
+    own_installation: Installation, own_context: WorkerContext
+) -> None:
+    tenant = await filled(own_installation)
+
+    async def place() -> LegalHold:
+        async with platform_session(own_installation.pool) as session:
+            await tenants.lock(session, tenant.id)
+            return await legal_holds.place(session, tenant.id, user_id=None, reason="claim 4711", by=uuid4())
+
+    async def lift(hold: LegalHold) -> None:
+        async with platform_session(own_installation.pool) as session:
+            await legal_holds.lift(session, tenant.id, hold.id, reason="settled", by=uuid4())
+
+    hold = await place()
+    with pytest.raises(UnderLegalHold, match="claim 4711"):
+        await requested(own_installation, tenant)
+    await lift(hold)
+    job = await requested(own_installation, tenant)
+    hold = await place()
+    await run_job(own_context, job.id)
+    refused = await job_of(own_installation, job.id)
+    assert refused.state is JobState.FAILED
+    assert "claim 4711" in (refused.error or "")
+    await find_due_erasures(own_context)
+    query = "SELECT id FROM public.jobs WHERE kind = 'erase_tenant' ORDER BY created_at"
+    assert [row["id"] for row in await rows(own_installation, query)] == [job.id]
+    await lift(hold)
+    await find_due_erasures(own_context)
+    (_, again) = await rows(own_installation, query)
+    assert isinstance(again["id"], UUID)
+    await run_job(own_context, again["id"])
+    await require_erased(own_installation, tenant)

@@ -6,13 +6,24 @@ from typing import Any
 
 import msgspec
 
+from core.classification import CLASSIFICATION
+from core.classification import Erasure as Treatment
 from core.erasure import Erasure, Identifiers, Step
 from core.erasure_scan import Finding, Trace
 
 FORMAT = "eu-platform/erasure-certificate/1"
 
-PSEUDONYMS = ("public.audit_log.", "logs/")
-"""Where ids of erased people stay, which name nobody any more: hashed entries, and logs that run out."""
+PSEUDONYMS = (
+    "public.audit_log.",
+    "logs/",
+    *(
+        f"{table}.{name}"
+        for table, columns in CLASSIFICATION.items()
+        for name, column in columns.items()
+        if column.erasure is Treatment.PSEUDONYMISE
+    ),
+)
+"""Where ids of erased people may stay, which name nobody any more: hashed entries, and logs that run out."""
 
 
 class Retained(msgspec.Struct, frozen=True):
@@ -21,6 +32,22 @@ class Retained(msgspec.Struct, frozen=True):
     what: str
     basis: str
     until: str
+
+
+class EntryProof(msgspec.Struct, frozen=True):
+    """The proof that the audit log has the entry about the erasure: docs/audit.md tells how to check it.
+
+    `checkpoint` is the signed note over the tree of `size` entries; hashes are in hex.
+    """
+
+    chain: str
+    entry: str
+    sequence: int
+    size: int
+    leaf_hash: str
+    root: str
+    hashes: list[str]
+    checkpoint: str
 
 
 class Scan(msgspec.Struct, frozen=True):
@@ -52,8 +79,7 @@ class Statement(msgspec.Struct, frozen=True):
     steps: list[StepTaken]
     retained: list[Retained]
     scan: Scan
-    audit_chain: str
-    audit_entry: str
+    inclusion: EntryProof
 
 
 def scan_of(identifiers: Identifiers, found: Sequence[Finding]) -> Scan:
@@ -70,7 +96,9 @@ def scan_of(identifiers: Identifiers, found: Sequence[Finding]) -> Scan:
     )
 
 
-def statement_of(erasure: Erasure, scan: Scan, *, issuer: str, chain: str, now: datetime) -> Statement:
+def statement_of(
+    erasure: Erasure, scan: Scan, inclusion: EntryProof, *, issuer: str, now: datetime
+) -> Statement:
     """The statement about an erasure whose steps have all been done but the last."""
     facts = {done.step: done.facts for done in erasure.steps}
     return Statement(
@@ -83,8 +111,7 @@ def statement_of(erasure: Erasure, scan: Scan, *, issuer: str, chain: str, now: 
         steps=[StepTaken(done.step, _rfc3339(done.finished_at)) for done in erasure.steps],
         retained=_retained(facts.get(Step.ARCHIVE, {})),
         scan=scan,
-        audit_chain=chain,
-        audit_entry=facts.get(Step.AUDIT, {}).get("audit_entry", ""),
+        inclusion=inclusion,
     )
 
 

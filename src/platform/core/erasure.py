@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 
 from core.classification import CLASSIFICATION, Scope
-from core.classification import Erasure as Erase
+from core.classification import Erasure as Treatment
 from core.errors import ErasureRefused
 
 
@@ -109,7 +109,7 @@ def tables_of_tenants() -> list[str]:
         for table, columns in CLASSIFICATION.items()
         if table.scope is Scope.PUBLIC
         and "tenant_id" in columns
-        and columns["tenant_id"].erasure is Erase.DELETE_ROW
+        and columns["tenant_id"].erasure is Treatment.DELETE_ROW
     )
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from core.errors import ErasureCancelled, NotFound, PeriodNotOver, PlatformError, TenantGone
+from core.errors import ErasureCancelled, NotFound, PeriodNotOver, PlatformError, TenantGone, UnderLegalHold
 
 FIRST_RETRY = timedelta(seconds=2)
 LONGEST_RETRY = timedelta(minutes=10)
@@ -66,7 +66,13 @@ class GiveUp(msgspec.Struct, frozen=True):
     """Every attempt has failed."""
 
 
-FINAL: tuple[type[PlatformError], ...] = (ErasureCancelled, NotFound, PeriodNotOver, TenantGone)
+FINAL: tuple[type[PlatformError], ...] = (
+    ErasureCancelled,
+    NotFound,
+    PeriodNotOver,
+    TenantGone,
+    UnderLegalHold,
+)
 """Errors that no further attempt could mend."""
 
 

@@ -12,7 +12,7 @@ from taskiq_redis import RedisStreamBroker
 
 from jobs.closing import find_open_days
 from jobs.context import WorkerContext
-from jobs.erasure import find_due_erasures, find_expired_archives
+from jobs.erasure import find_due_erasures, find_expired_archives, mirror_ledger
 from jobs.invoicing import find_unbilled_months
 from jobs.portability import remove_expired_exports
 from jobs.runner import run_job
@@ -82,11 +82,15 @@ def worker_broker(redis_url: Secret, context: WorkerContext) -> PatientBroker:
     async def due_erasures() -> None:
         await find_due_erasures(context)
 
+    async def ledger() -> None:
+        await mirror_ledger(context)
+
     async def expired_archives() -> None:
         await find_expired_archives(context)
 
     broker.register_task(run, task_name=RUN_JOB)
     broker.register_task(due_erasures, task_name=Finder.FIND_DUE_ERASURES)
+    broker.register_task(ledger, task_name=Finder.MIRROR_LEDGER)
     broker.register_task(expired_archives, task_name=Finder.FIND_EXPIRED_ARCHIVES)
     broker.register_task(forget, task_name=Finder.FORGET_FINISHED)
     broker.register_task(expired_exports, task_name=Finder.REMOVE_EXPIRED_EXPORTS)

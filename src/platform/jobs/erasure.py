@@ -10,7 +10,7 @@ from core.period import local_day
 from jobs.context import WorkerContext
 from jobs.progress import Progress
 from jobs.tenant import tenant_of
-from shell import erasures, jobs, legal_archive, tenants
+from shell import deletion_ledger, erasures, jobs, legal_archive, tenants
 from shell.announce import announce
 from shell.erasing import Erasing, perform
 from shell.keys import secret_keys
@@ -53,6 +53,11 @@ async def find_expired_archives(context: WorkerContext) -> None:
     async with platform_session(context.pool) as session:
         queued = [await _queue(session, each) for each in await legal_archive.expired(session, today)]
     await announce(context.announcer, [job.id for job in queued])
+
+
+async def mirror_ledger(context: WorkerContext) -> None:
+    """Copy the deletion ledger's new entries out of the database."""
+    await deletion_ledger.mirror(context.pool, ObjectStore(context.settings))
 
 
 async def _queue(session: Session, tenant_id: UUID) -> Job:

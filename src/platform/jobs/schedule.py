@@ -20,6 +20,7 @@ class Finder(StrEnum):
     FIND_UNBILLED_MONTHS = "find_unbilled_months"
     FORGET_FINISHED = "forget_finished"
     FIND_DUE_ERASURES = "find_due_erasures"
+    MIRROR_LEDGER = "mirror_ledger"
     FIND_EXPIRED_ARCHIVES = "find_expired_archives"
     REMOVE_EXPIRED_EXPORTS = "remove_expired_exports"
 
@@ -39,6 +40,7 @@ def schedules(settings: Settings) -> tuple[Schedule, ...]:
         Schedule(Finder.FIND_UNBILLED_MONTHS, settings.invoice_scan_seconds),
         Schedule(Finder.FORGET_FINISHED, FORGET_SECONDS),
         Schedule(Finder.FIND_DUE_ERASURES, ERASURE_SECONDS),
+        Schedule(Finder.MIRROR_LEDGER, ERASURE_SECONDS),
         Schedule(Finder.FIND_EXPIRED_ARCHIVES, ARCHIVE_SECONDS),
         Schedule(Finder.REMOVE_EXPIRED_EXPORTS, EXPIRE_SECONDS),
     )

@@ -11,7 +11,7 @@ from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
 from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, Table, TableStyle
 
-from core.certificate import Statement
+from core.certificate import EntryProof, Statement
 from core.erasure import Step
 from core.erasure_scan import Finding
 from shell.certificates import Certificate
@@ -54,8 +54,12 @@ def pdf_of(certificate: Certificate) -> bytes:
         *_section("Scan", _scan(statement)),
         *_section(
             "Proof",
-            [("Audit entry", f"{statement.audit_entry}, chain {statement.audit_chain}")],
-            small=[("Ed25519 signature", certificate.signature), ("Public key", certificate.public_key)],
+            _proof(statement.inclusion),
+            small=[
+                ("Root of that tree", statement.inclusion.root),
+                ("Ed25519 signature", certificate.signature),
+                ("Public key", certificate.public_key),
+            ],
         ),
         Spacer(0, 4 * mm),
         Paragraph(
@@ -86,6 +90,11 @@ def _subject(statement: Statement) -> list[tuple[str, str]]:
         ("Tenant", statement.tenant_id),
         ("Erasure requested at", statement.requested_at),
     ]
+
+
+def _proof(proof: EntryProof) -> list[tuple[str, str]]:
+    place = f"number {proof.sequence} of the chain {proof.chain}, in the tree of {proof.size} entries"
+    return [("Audit entry", proof.entry), ("Its place", place)]
 
 
 def _scan(statement: Statement) -> list[tuple[str, str]]:

@@ -11,12 +11,11 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from core.audit import PLATFORM_CHAIN
-from core.certificate import Statement, scan_of, signed_bytes, statement_of
-from core.erasure import Identifiers
+from core.certificate import EntryProof, Statement, scan_of, signed_bytes, statement_of
+from core.erasure import Erasure, Identifiers, Step
 from core.erasure_scan import wanted
 from core.errors import NotFound
-from shell import erasures
+from shell import audit_log, erasures
 from shell.erasure_scan import scan
 from shell.queries import SQL
 from shell.sealing import SealBroken, SecretKeys
@@ -42,8 +41,8 @@ async def certify(
     """Scan, and keep a signed certificate of the result; gives how many places name an erased person."""
     found = scan_of(identifiers, await scan(session, settings, wanted(identifiers)))
     now, erasure = datetime.now(UTC), await erasures.get(session, tenant_id)
-    issuer = settings.seller_name
-    statement = statement_of(erasure, found, issuer=issuer, chain=PLATFORM_CHAIN, now=now)
+    proof = await _proof(session, erasure)
+    statement = statement_of(erasure, found, proof, issuer=settings.seller_name, now=now)
     content = signed_bytes(statement)
     signature = _keys(secret)[0].sign(content)
     await session.connection.execute(SQL["keep_certificate"], tenant_id, now, content.decode(), signature)
@@ -89,6 +88,25 @@ async def sign_anew(session: Session, secret: SecretKeys) -> int:
     tenant_ids, instants = [row["tenant_id"] for row in rows], [row["issued_at"] for row in rows]
     await session.connection.execute(SQL["sign_certificates_anew"], tenant_ids, instants, signatures)
     return len(rows)
+
+
+async def _proof(session: Session, erasure: Erasure) -> EntryProof:
+    """The proof that the entry about an erasure is in the log, by the latest checkpoint; raises NotFound."""
+    entry = next(done.facts["audit_entry"] for done in erasure.steps if done.step is Step.AUDIT)
+    place = await session.connection.fetchrow(SQL["place_of_entry"], UUID(entry))
+    if place is None:
+        raise NotFound(what="place of the entry about the erasure")
+    found = await audit_log.inclusion(session, place["chain"], place["sequence"])
+    return EntryProof(
+        chain=place["chain"],
+        entry=entry,
+        sequence=found.sequence,
+        size=found.size,
+        leaf_hash=found.leaf_hash,
+        root=found.root,
+        hashes=found.hashes,
+        checkpoint=found.checkpoint or "",
+    )
 
 
 def _signed_by(content: bytes, signature: bytes, secret: SecretKeys) -> Ed25519PublicKey:

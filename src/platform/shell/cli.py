@@ -6,7 +6,6 @@ import click
 
 COMMANDS = {
     "api": ("shell.commands.run", "api"),
-    "audit": ("shell.commands.audit", "audit"),
     "demo": ("shell.commands.demo", "demo"),
     "doctor": ("shell.commands.doctor", "doctor"),
     "gdpr": ("shell.commands.gdpr", "gdpr"),

@@ -15,8 +15,10 @@ from core.audit import PLATFORM_CHAIN, SYSTEM, AuditEntry
 from core.deletion_ledger import erased_schema, erased_tenant
 from core.erasure import Identifiers, Step, erased_slug, tables_of_tenants
 from core.tenant import Tenant, TenantEvent, TenantState, next_state
-from shell import deletion_ledger, erasures, legal_archive, tenants
+from shell import deletion_ledger, erasures, exports, legal_archive, tenants
 from shell.audit import append_platform_entry, erase_details_of_chain, erase_details_of_person
+from shell.audit_key import audit_signer
+from shell.audit_log import prove_entry
 from shell.certificates import certify
 from shell.database import Pool
 from shell.object_store import ObjectStore
@@ -44,8 +46,8 @@ class Erasing(msgspec.Struct, frozen=True):
 async def perform(erasing: Erasing, step: Step) -> None:
     """Do a step, unless it was done before."""
     tenant_id = erasing.tenant.id
-    if step is Step.DELETE_DATA:
-        await _erase_audit_details(erasing)
+    if step in BEFORE:
+        await BEFORE[step](erasing)
     async with owner_session(erasing.owner_pool, schema=erasing.tenant.schema) as session:
         tenant = await tenants.lock(session, tenant_id)
         if await erasures.is_done(session, tenant_id, step):
@@ -106,26 +108,28 @@ async def _delete_data(erasing: Erasing, session: Session, tenant: Tenant) -> Fa
     return {"tables": str(len(names))}
 
 
-async def _erase_audit_details(erasing: Erasing) -> None:
-    """Take details and addresses out of the tenant's chain, and its people's out of the platform's.
-
-    In transactions of its own, before that of the step: a worker has one connection for each of its jobs.
-    """
+async def _delete_outside(erasing: Erasing) -> None:
+    """Delete packages, and take details and addresses out of the tenant's chain and its people's entries."""
     now, tenant, owner_pool = datetime.now(UTC), erasing.tenant, erasing.owner_pool
     async with owner_session(owner_pool) as session:
         identifiers = await erasures.identifiers_of(session, tenant.id, erasing.secret)
+    await exports.remove_of_tenant(owner_pool, erasing.objects, tenant.id)
     await erase_details_of_chain(owner_pool, tenant.chain, now)
     for person in identifiers.user_ids:
         await erase_details_of_person(owner_pool, person, chains=[PLATFORM_CHAIN], now=now)
 
 
 async def _drop_schema(_: Erasing, session: Session, tenant: Tenant) -> Facts:
-    """Drop schema and role; only this tenant's tables are locked, and they are empty."""
-    await session.connection.execute(SQL["lock_schema"], tenant.schema)
-    await session.connection.execute(f"DROP SCHEMA IF EXISTS {tenant.schema} CASCADE")
-    if await session.connection.fetchval(SQL["role_exists"], tenant.schema):
-        await session.connection.execute(f"DROP ROLE {tenant.schema}")
+    await drop_schema(session, tenant.schema)
     return {}
+
+
+async def drop_schema(session: Session, schema: str) -> None:
+    """Drop a tenant's schema and role where they are; no other's tables are locked."""
+    await session.connection.execute(SQL["lock_schema"], schema)
+    await session.connection.execute(f"DROP SCHEMA IF EXISTS {schema} CASCADE")
+    if await session.connection.fetchval(SQL["role_exists"], schema):
+        await session.connection.execute(f"DROP ROLE {schema}")
 
 
 async def _purge_redis(erasing: Erasing, session: Session, tenant: Tenant) -> Facts:
@@ -158,6 +162,20 @@ async def _certify(erasing: Erasing, session: Session, tenant: Tenant) -> Facts:
     await erasures.finish(session, tenant.id)
     return {"findings": str(findings)}
 
+
+async def _have_entry_placed(erasing: Erasing) -> None:
+    """Give the entry about the erasure its place in the log, under a signed checkpoint."""
+    async with owner_session(erasing.owner_pool) as session:
+        done = await erasures.steps_of(session, erasing.tenant.id)
+    entry, signer = UUID(done[Step.AUDIT].facts["audit_entry"]), audit_signer(erasing.settings)
+    await prove_entry(erasing.owner_pool, erasing.owner_pool, signer, entry, datetime.now(UTC))
+
+
+BEFORE: dict[Step, Callable[[Erasing], Awaitable[None]]] = {
+    Step.DELETE_DATA: _delete_outside,
+    Step.CERTIFY: _have_entry_placed,
+}
+"""What is done in transactions of its own, before the step's: a worker has one connection for each job."""
 
 PERFORM: dict[Step, Callable[[Erasing, Session, Tenant], Awaitable[Facts]]] = {
     Step.FREEZE: _freeze,

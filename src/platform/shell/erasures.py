@@ -22,7 +22,7 @@ from core.errors import ErasureCancelled, ErasureRefused, NotFound
 from core.job import Job, JobKind
 from core.tenant import Tenant, TenantEvent, TenantState
 from core.tenant import next_state as next_tenant_state
-from shell import jobs, tenants
+from shell import jobs, legal_holds, tenants
 from shell.audit import append_platform_entry
 from shell.queries import SQL
 from shell.sealing import Seal, SecretKeys
@@ -34,11 +34,12 @@ PURPOSE = "identifiers of erased tenants"
 async def request(session: Session, tenant: Tenant, actor: Actor, *, due: datetime) -> Job:
     """Ask for the erasure of a locked tenant: it is read-only from now on. Asked twice, gives the same job.
 
-    Raises TransitionRefused for a tenant without a schema yet.
+    Raises UnderLegalHold, and TransitionRefused for a tenant without a schema yet.
     """
     row = await session.connection.fetchrow(SQL["lock_erasure"], tenant.id)
     if row is not None and row["job_id"] is not None and row["state"] in UNDER_WAY:
         return await _job(session, tenant.id, row)
+    await legal_holds.require_none(session, tenant.id)
     if tenant.state is not TenantState.DEPROVISIONING:
         next_tenant_state(tenant.state, TenantEvent.DELETE)  # refuses one that cannot go that way
         await tenants.set_state(session, tenant, TenantState.SUSPENDED)
@@ -110,12 +111,17 @@ async def require_none_under_way(session: Session, tenant_id: UUID, event: Tenan
 
 
 async def begin(session: Session, tenant_id: UUID, job_id: UUID) -> None:
-    """Let an erasure begin, or go on, by its own job; raises NotFound, ErasureCancelled, ErasureRefused."""
+    """Let an erasure begin, or go on, by its own job.
+
+    Raises NotFound, ErasureCancelled, ErasureRefused, and UnderLegalHold before anything was done.
+    """
     row = await session.connection.fetchrow(SQL["lock_erasure"], tenant_id)
     if row is None:
         raise NotFound(what="erasure")
     if row["state"] == ErasureState.CANCELLED or row["job_id"] != job_id:
         raise ErasureCancelled
+    if row["state"] == ErasureState.REQUESTED:
+        await legal_holds.require_none(session, tenant_id)
     state = next_state(ErasureState(row["state"]), ErasureEvent.BEGIN)
     await session.connection.execute(SQL["set_erasure_state"], tenant_id, state, None)
 
@@ -130,6 +136,14 @@ async def record(session: Session, tenant_id: UUID, step: Step, facts: Mapping[s
     """Record a step in the transaction that does it."""
     text = msgspec.json.encode(facts).decode()
     await session.connection.execute(SQL["record_erasure_step"], tenant_id, step, datetime.now(UTC), text)
+
+
+async def restart(session: Session, tenant: Tenant, job_id: UUID) -> None:
+    """Begin the erasure of a locked tenant anew, whatever became of an earlier one: it has come back."""
+    now = datetime.now(UTC)
+    await session.connection.execute(SQL["forget_erasure_steps"], tenant.id)
+    await session.connection.execute(SQL["request_erasure"], tenant.id, now, now, tenant.state, job_id)
+    await begin(session, tenant.id, job_id)
 
 
 async def finish(session: Session, tenant_id: UUID) -> None:

@@ -135,8 +135,16 @@ _STATEMENT = {
         "findings": [],
         "pseudonyms": [{"place": "public.audit_log.actor_id", "kind": "user_id", "count": 31}],
     },
-    "audit_chain": "platform",
-    "audit_entry": _OTHER_ID,
+    "inclusion": {
+        "chain": "platform",
+        "entry": _OTHER_ID,
+        "sequence": 2,
+        "size": 3,
+        "leaf_hash": "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
+        "root": "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
+        "hashes": ["fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125"],
+        "checkpoint": "eu-platform/audit/platform\n3\nrra8/idLcKFPsGel5VeCZNsPqbUa9eC6FZFY8yngbnc=\n\n— …\n",
+    },
 }
 
 _EXPORT = {

@@ -18,6 +18,7 @@ from core.errors import PlatformError
 from core.portability import Format, Package
 from shell.audit import append_entry
 from shell.commands.connect import AT_THE_MACHINE, Connected, command, connected, data_option
+from shell.commands.erasure import archive, ledger, replay_erasures, verify
 from shell.portability import write_package
 from shell.restoration import restore
 from shell.session import tenant_session
@@ -36,6 +37,10 @@ class FileExists(PlatformError):
 @click.group()
 def gdpr() -> None:
     """Data protection."""
+
+
+for each in (archive, ledger, replay_erasures, verify):
+    gdpr.add_command(each)
 
 
 @gdpr.command("export")

@@ -9,5 +9,18 @@ LIMIT 1;
 INSERT INTO public.deletion_ledger (id, kind, salt, digest, erased_at) VALUES ($1, $2, $3, $4, $5)
 ON CONFLICT (salt, digest) DO NOTHING;
 
+-- name: unmirrored_entries
+SELECT id, kind, salt, digest, erased_at FROM public.deletion_ledger
+WHERE mirrored_at IS NULL
+ORDER BY erased_at
+LIMIT 500;
+
+-- name: mark_mirrored
+UPDATE public.deletion_ledger SET mirrored_at = $2 WHERE id = $1;
+
+-- name: bring_back_entry
+INSERT INTO public.deletion_ledger (id, kind, salt, digest, erased_at, mirrored_at) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT DO NOTHING;
+
 -- name: deletion_ledger
 SELECT id, kind, salt, digest, erased_at FROM public.deletion_ledger ORDER BY erased_at, id;

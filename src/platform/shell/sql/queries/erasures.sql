@@ -33,13 +33,16 @@ INSERT INTO public.erasure_steps (tenant_id, step, finished_at, facts) VALUES ($
 DELETE FROM public.erasure_steps WHERE tenant_id = $1;
 
 -- name: due_erasures
--- Those that no job works on any more: its attempts are used up, or it was never queued.
+-- Those that no job works on any more: its attempts are used up, it was never queued, or a hold was lifted.
 SELECT e.tenant_id FROM public.erasures AS e
 WHERE e.state IN ('REQUESTED', 'RUNNING') AND e.due_at <= $1
     AND NOT EXISTS (
         SELECT FROM public.jobs AS j
         WHERE j.id = e.job_id AND j.state IN ('QUEUED', 'RUNNING')
     )
+    AND (e.state = 'RUNNING' OR NOT EXISTS (
+        SELECT FROM public.legal_holds AS h WHERE h.tenant_id = e.tenant_id AND h.lifted_at IS NULL
+    ))
 ORDER BY e.due_at
 LIMIT 100
 FOR UPDATE OF e SKIP LOCKED;
@@ -136,3 +139,15 @@ ORDER BY tenant_id, issued_at FOR UPDATE;
 UPDATE public.erasure_certificates AS c SET signature = anew.signature
 FROM unnest($1::uuid[], $2::timestamptz[], $3::bytea[]) AS anew (tenant_id, issued_at, signature)
 WHERE c.tenant_id = anew.tenant_id AND c.issued_at = anew.issued_at;
+
+-- name: tenants_to_replay
+SELECT * FROM public.tenants ORDER BY created_at;
+
+-- name: schemas_to_replay
+SELECT nspname AS name FROM pg_namespace WHERE starts_with(nspname, 'tenant_')
+UNION
+SELECT rolname FROM pg_roles WHERE starts_with(rolname, 'tenant_')
+ORDER BY 1;
+
+-- name: archives_to_replay
+SELECT tenant_id FROM public.legal_archives WHERE destroyed_at IS NULL;

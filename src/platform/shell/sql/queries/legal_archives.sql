@@ -16,7 +16,13 @@ SET object_name = $2, wrapped_key = $3, invoices = $4, country = $5, legal_basis
 UPDATE public.legal_archives SET wrapped_key = NULL, destroyed_at = $2 WHERE tenant_id = $1;
 
 -- name: expired_archives
-SELECT tenant_id FROM public.legal_archives WHERE destroyed_at IS NULL AND keep_until < $1 ORDER BY keep_until LIMIT 100;
+SELECT a.tenant_id FROM public.legal_archives AS a
+WHERE a.destroyed_at IS NULL AND a.keep_until < $1
+    AND NOT EXISTS (
+        SELECT FROM public.legal_holds AS h WHERE h.tenant_id = a.tenant_id AND h.lifted_at IS NULL
+    )
+ORDER BY a.keep_until
+LIMIT 100;
 
 -- name: issued_invoices
 SELECT id, issued_at, vat_rule, seller ->> 'country' AS seller_country, to_json(invoices)::text AS row FROM invoices
