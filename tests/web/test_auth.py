@@ -423,6 +423,9 @@ async def test_an_expired_refresh_token_is_refused(api: Api) -> None:
         f"UPDATE {schema}.refresh_tokens SET expires_at = now() - interval '1 s'"
     )
     problem_of(await refreshed(api, token), 401, "refresh-token-refused")
+    query = "SELECT FROM public.audit_log WHERE action = 'auth.refresh_reused' AND subject = $1"
+    [user] = await api.installation.owner_pool.fetch(f"SELECT id FROM {schema}.users")
+    assert await rows(api.installation, query, f"user:{user['id']}") == [], "nobody used it twice"
 
 
 # --- access tokens ----------------------------------------------------------------------------------

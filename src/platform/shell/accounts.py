@@ -126,6 +126,12 @@ async def use_refresh_token(session: Session, text: str) -> UsedToken | None:
     return None if row is None else UsedToken(row["user_id"], row["family_id"])
 
 
+async def revoke_family_on_reuse(session: Session, text: str) -> UsedToken | None:
+    """Revoke the family of a token that was used or revoked before; one that only expired is no theft."""
+    row = await session.connection.fetchrow(SQL["refresh_token_family"], _hash(text))
+    return await revoke_family_of(session, text) if row is not None and row["was_used"] else None
+
+
 async def revoke_family_of(session: Session, text: str) -> UsedToken | None:
     """Revoke a token with all that came from the same login; None for an unknown token."""
     row = await session.connection.fetchrow(SQL["refresh_token_family"], _hash(text))

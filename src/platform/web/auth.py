@@ -237,7 +237,7 @@ async def _refreshed(services: Services, text: str, actor: Actor) -> Tokens | No
             return await tokens_for(
                 services, session, account, session_id=used.family_id, second_factor_at=shown_at
             )
-        revoked = await accounts.revoke_family_of(session, text)
+        revoked = await accounts.revoke_family_on_reuse(session, text)
         if revoked is not None:
             subject = f"user:{revoked.user_id}"
             await append_account_entry(
