@@ -12,6 +12,7 @@ import uvloop
 from rich.console import Console
 
 from bench.close import close
+from bench.export import export
 from bench.figures import Figure, Machine, machine, show
 from bench.ingest import ingest
 from bench.login import login
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[..., Awaitable[list[Figure]]]] = {
     "login": login,
     "close": close,
     "tenants": tenants,
+    "export": export,
     "start": start,
 }
 
