@@ -18,6 +18,7 @@ from shell.migrations import migrate_public
 from shell.servers import held_servers
 from shell.settings import Settings
 from tests.installation import PRISTINE, Installation, administrator, copied, found, installed
+from tests.s3 import s3_server
 from tests.web.client import Api, running
 from tests.web.contract import Contract
 from tests.worker import working
@@ -57,6 +58,13 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
         ensure_key(held)
         ensure_audit_key(held)
         yield held
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a real S3 server with a bucket."""
+    with s3_server() as endpoint:
+        yield endpoint
 
 
 @pytest_asyncio.fixture(scope="session")

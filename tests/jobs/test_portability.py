@@ -20,6 +20,7 @@ from shell.object_store import ObjectStore
 from shell.session import platform_session
 from tests.installation import Installation, put_into, queued, rows
 from tests.jobs.crash import Crash, Crashing
+from tests.s3 import in_bucket
 
 
 async def asked(installation: Installation, tenant: Tenant) -> Job:
@@ -61,6 +62,21 @@ async def expire(installation: Installation, job: Job) -> None:
 def context(context: WorkerContext, tmp_path: Path) -> WorkerContext:
     """A worker with an object store of the test's own."""
     return msgspec.structs.replace(context, settings=msgspec.structs.replace(context.settings, data=tmp_path))
+
+
+async def test_a_package_is_kept_in_a_bucket_and_deleted_from_it(
+    installation: Installation, context: WorkerContext, tenant: Tenant, s3: str
+) -> None:
+    settings = in_bucket(s3, settings=context.settings)
+    worker = msgspec.structs.replace(context, settings=settings)
+    job = await asked(installation, tenant)
+    await export_tenant(worker, job, Progress(worker, job.id))
+    found = await kept(worker, job)
+    content = await ObjectStore(settings).get(found.object_name)
+    assert hashlib.sha256(content).hexdigest() == found.export.sha256
+    await expire(installation, job)
+    await remove_expired_exports(worker)
+    assert await objects(worker) == set()
 
 
 async def test_a_package_is_kept_whole_and_told_once(

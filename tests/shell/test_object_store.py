@@ -2,40 +2,18 @@
 
 import os
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import httpx
 import pytest
-from moto.server import ThreadedMotoServer
 
 from core.errors import NotFound
 from shell.object_store import PART_BYTES, ObjectStore, StoreUnavailable
-from shell.settings import Secret, Settings
+from shell.settings import Settings
+from tests.s3 import in_bucket
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture(scope="module")
-def s3() -> Iterator[str]:
-    """An S3 server on this machine, with a bucket; gives its address."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    httpx.put(f"{endpoint}/objects", trust_env=False).raise_for_status()
-    yield endpoint
-    server.stop()
-
-
-def in_bucket(endpoint: str, bucket: str = "objects") -> Settings:
-    return Settings(
-        object_store=f"s3://{bucket}/platform",
-        s3_endpoint=endpoint,
-        s3_access_key_id=Secret("key"),
-        s3_secret_access_key=Secret("secret"),
-    )
 
 
 @pytest.fixture(params=["folder", "bucket"])

@@ -36,13 +36,14 @@ JSON_TYPES: dict[Kind, dict[str, Any]] = {
 
 XML_TYPES: dict[Kind, str] = {
     Kind.INTEGER: "xs:integer",
-    Kind.DECIMAL: "xs:decimal",
+    Kind.DECIMAL: "decimal",
     Kind.BOOLEAN: "xs:boolean",
     Kind.DATE: "xs:date",
     Kind.INSTANT: "xs:dateTime",
     Kind.BYTES: "xs:base64Binary",
 }
-"""A NUMBER is text for XML Schema: it writes what is not finite in another way than everybody else."""
+"""All other kinds are text. A decimal is a pattern, since validators need take only 18 digits of xs:decimal;
+and XML Schema's doubles write what is not finite in another way than everybody else."""
 
 
 class PackageRefused(PlatformError):
@@ -197,6 +198,11 @@ def xml_schema(table: PortableTable) -> bytes:
       <xs:extension base="xs:string"><xs:attribute name="escaped" type="xs:boolean"/></xs:extension>
     </xs:simpleContent>
   </xs:complexType>
+  <xs:simpleType name="decimal">
+    <xs:restriction base="xs:string">
+      <xs:pattern value="-?[0-9]+(\\.[0-9]+)?|NaN|-?Infinity"/>
+    </xs:restriction>
+  </xs:simpleType>
   <xs:element name="table">
     <xs:complexType>
       <xs:sequence>

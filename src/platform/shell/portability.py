@@ -41,6 +41,9 @@ LONGEST_SECONDS = 6 * 3_600.0
 Told = Callable[[float], Awaitable[None]]
 """Takes the share of the work that is done."""
 
+Copied = Callable[[int], Awaitable[None]]
+"""Takes how many bytes of a table have been copied."""
+
 
 class Source(msgspec.Struct, frozen=True):
     """A table that leaves, the query that COPY reads it with, and about how large it is.
@@ -67,8 +70,8 @@ async def write_package(
     whole, done, chapters = sum(source.bytes for source in sources) or 1, 0, list[Chapter]()
     archive.add("bagit.txt", package.BAGIT.encode())
     for source in sources:
-        await told(done / whole)
-        chapters.append(await _write_table(session, archive, source, format_))
+        copied = _counted(told, done, source.bytes, whole)
+        chapters.append(await _write_table(session, archive, source, format_, copied))
         done += source.bytes
     await asyncio.to_thread(_write_tags, archive, format_, tenant, chapters, made_at)
     size, digest = await asyncio.to_thread(_measured, file)
@@ -104,11 +107,22 @@ def _classified(name: str) -> Mapping[str, Column]:
         raise SchemaUndescribed(table=name, columns="all of them") from error
 
 
-async def _write_table(session: Session, archive: TarGz, source: Source, format_: Format) -> Chapter:
+def _counted(told: Told, done: int, size: int, whole: int) -> Copied:
+    """What says, for so many bytes of a table's text, which share of the whole is done; the two are alike."""
+
+    async def copied(count: int) -> None:
+        await told((done + min(count, size)) / whole)
+
+    return copied
+
+
+async def _write_table(
+    session: Session, archive: TarGz, source: Source, format_: Format, copied: Copied
+) -> Chapter:
     table = source.table
     with archive.member(table.path(format_)) as content:
         content.write(head(table, format_).encode())
-        rows = _Rows(content, table, format_)
+        rows = _Rows(content, table, format_, copied)
         try:
             await session.connection.copy_from_query(
                 source.query, output=rows.take, format="text", timeout=LONGEST_SECONDS
@@ -123,10 +137,12 @@ async def _write_table(session: Session, archive: TarGz, source: Source, format_
 class _Rows:
     """Takes what COPY reads, which is always whole rows, and writes it in batches, one behind."""
 
-    def __init__(self, content: Content, table: PortableTable, format_: Format) -> None:
+    def __init__(self, content: Content, table: PortableTable, format_: Format, copied: Copied) -> None:
         self._content = content
         self._columns = table.columns
         self._format = format_
+        self._copied = copied
+        self._count = 0
         self._waiting: list[bytes] = []
         self._size = 0
         self._writing: asyncio.Task[None] | None = None
@@ -143,9 +159,11 @@ class _Rows:
         """Let a thread write what waits, when it has written what it was given before."""
         await self.settle()
         batch = b"".join(self._waiting)
+        self._count += self._size
         self._waiting, self._size = [], 0
         if batch:
             self._writing = asyncio.create_task(asyncio.to_thread(self._write, batch))
+        await self._copied(self._count)
 
     async def settle(self) -> None:
         """Wait for the thread."""
