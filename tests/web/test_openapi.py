@@ -47,6 +47,7 @@ import web.invitations
 import web.legal_holds
 import web.operations
 import web.passwords
+import web.persons
 import web.prices
 import web.problems
 import web.register
@@ -77,7 +78,7 @@ MODULES = [
     web.invitations, web.passwords, web.register, web.second_factor, web.sessions, web.sign_in, web.users,
     core.certificate, core.erasure, core.erasure_scan, shell.certificates, web.erasure, web.exports,
     shell.users, shell.invitations, shell.api_keys, shell.accounts, shell.second_factor, shell.exports,
-    core.legal_hold, web.legal_holds,
+    core.legal_hold, web.legal_holds, web.persons,
 ]  # fmt: skip
 STRUCTS = {
     value.__name__: value

@@ -346,6 +346,9 @@ CLASSIFICATION: dict[Table, dict[str, Column]] = {
         "totp_secret": Column(PERSON, CREDENTIAL, DELETE_ROW, SECRET),
         "totp_confirmed_at": Column(PERSON, ACTIVITY, DELETE_ROW, INTERNAL),
         "totp_last_step": Column(PERSON, CREDENTIAL, DELETE_ROW, SECRET),
+        "restricted_from": Column(PERSON, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "restricted_at": Column(PERSON, ACTIVITY, DELETE_ROW, EXPORTED),
+        "restriction_reason": Column(PERSON, OPERATIONAL, DELETE_ROW, EXPORTED),
     },
     _tenant("refresh_tokens", Activity.SECURITY): {
         "token_hash": Column(PERSON, CREDENTIAL, DELETE_ROW, SECRET),

@@ -239,6 +239,14 @@ class UnderLegalHold(PlatformError):
     fields = ("reason", "since")
 
 
+class ProcessingRestricted(PlatformError):
+    """The processing of this person's data is restricted; lift the restriction first."""
+
+
+class NotRestricted(PlatformError):
+    """The processing of this person's data is not restricted."""
+
+
 class LegalHoldLifted(PlatformError):
     """The legal hold was lifted on {day}."""
 

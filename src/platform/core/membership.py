@@ -3,7 +3,7 @@
 from datetime import timedelta
 from enum import StrEnum
 
-from core.errors import LastOwner, RoleTooHigh
+from core.errors import LastOwner, NotRestricted, ProcessingRestricted, RoleTooHigh
 from core.permission import PLATFORM_ROLES, Role
 
 RANKS: dict[Role, int] = {Role.VIEWER: 1, Role.MEMBER: 2, Role.ADMIN: 3, Role.OWNER: 4, Role.OPERATOR: 5}
@@ -18,6 +18,8 @@ class UserState(StrEnum):
 
     ACTIVE = "ACTIVE"
     DEACTIVATED = "DEACTIVATED"
+    RESTRICTED = "RESTRICTED"
+    """Kept, and nothing else done with it (Art. 18 GDPR); lifting brings the state from before."""
 
 
 def require_may_give(giver: Role, role: Role) -> None:
@@ -30,6 +32,23 @@ def require_owner_remains(role: Role, *, becomes: Role | None, other_owners: int
     """Refuse to demote or remove the last active OWNER: raises LastOwner."""
     if role is Role.OWNER and becomes is not Role.OWNER and other_owners == 0:
         raise LastOwner
+
+
+def require_unrestricted(state: UserState) -> None:
+    """Refuse to do anything with an account but keep it: raises ProcessingRestricted."""
+    if state is UserState.RESTRICTED:
+        raise ProcessingRestricted
+
+
+def require_restricted(state: UserState) -> None:
+    """Refuse to lift a restriction that there is not: raises NotRestricted."""
+    if state is not UserState.RESTRICTED:
+        raise NotRestricted
+
+
+def state_objections(state: UserState | None) -> list[tuple[str, str]]:
+    """What is wrong with a state that an account is to be put into, if anything."""
+    return [("state", "has a route of its own")] if state is UserState.RESTRICTED else []
 
 
 def roles_beyond(role: Role | None) -> list[Role]:

@@ -93,6 +93,12 @@ async def tenant_session(
         yield TenantSession(connection, tenant_of(row))
 
 
+async def enter_tenant(session: Session, tenant_id: UUID) -> TenantSession:
+    """Go on as a tenant, until a platform session's transaction ends; raises what tenant_session does."""
+    row = _admitted(await session.connection.fetchrow(SQL["enter_tenant"], tenant_id))
+    return TenantSession(session.connection, tenant_of(row))
+
+
 @asynccontextmanager
 async def closing_session(pool: Pool, tenant_id: UUID) -> AsyncIterator[ClosingSession]:
     """One transaction as a tenant, in which nobody else closes its days; raises what tenant_session does."""

@@ -8,7 +8,13 @@ import msgspec
 
 from core.errors import NotAuthenticated, NotFound
 from core.identity import Account
-from core.membership import UserState, require_may_give, require_owner_remains, roles_beyond
+from core.membership import (
+    UserState,
+    require_may_give,
+    require_owner_remains,
+    require_unrestricted,
+    roles_beyond,
+)
 from core.permission import Role
 from shell import accounts
 from shell.queries import SQL
@@ -65,15 +71,16 @@ async def get(session: TenantSession, user_id: UUID) -> User:
 async def change(session: TenantSession, user_id: UUID, wanted: UserChange, *, by: Changer) -> Changed:
     """Change an account; one that is deactivated loses its sessions, and whoever loses rank his invitations.
 
-    Raises NotFound, RoleTooHigh, LastOwner.
+    Raises NotFound, RoleTooHigh, LastOwner, ProcessingRestricted.
     """
     rows = await session.connection.fetch(SQL["lock_to_decide"], user_id, by.id)
     known = {user.id: user for user in map(user_of, rows)}
     if user_id not in known:
         raise NotFound(what="user")
     before = known[user_id]
+    require_unrestricted(before.state)
     after = _changed(before, wanted)
-    _require_allowed(before, after, _current_role(by, known), list(known.values()))
+    _require_allowed(before, after, current_role(by, known), list(known.values()))
     if after != before:
         await _write(session, before, after)
     return Changed(before, after)
@@ -100,7 +107,7 @@ def _changed(before: User, wanted: UserChange) -> User:
     return msgspec.structs.replace(before, **values)
 
 
-def _current_role(by: Changer, known: dict[UUID, User]) -> Role:
+def current_role(by: Changer, known: dict[UUID, User]) -> Role:
     """What the changer is by now: somebody may have taken his role away while he waited for the lock."""
     if by.id not in known:
         return by.role

@@ -43,6 +43,7 @@ from web.legal_holds import legal_holds_router
 from web.openapi import openapi_config
 from web.operations import operations_router
 from web.passwords import passwords_router
+from web.persons import persons_router
 from web.prices import prices_router
 from web.problems import EXCEPTION_HANDLERS
 from web.register import register_router
@@ -75,6 +76,7 @@ def application(settings: Settings) -> Litestar:
             erasure_router,
             exports_router,
             legal_holds_router,
+            persons_router,
         ],
     )
     api = Router(

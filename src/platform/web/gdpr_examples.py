@@ -8,6 +8,12 @@ _USER_ID = "0a3d3f4e-5b6c-4d7e-8f90-a1b2c3d4e5f6"
 _OTHER_ID = "9b2d6a54-1c3e-4f58-8a7b-6c5d4e3f2a1b"
 
 GDPR_EXAMPLES: dict[str, list[Any]] = {
+    "PersonErasure": [{"confirm": "ada@example.com"}],
+    "Rectification": [
+        {"full_name": "Ada King"},
+        {"email": "ada@new.example.com", "password": "correct horse battery staple"},
+    ],
+    "Restriction": [{"reason": "The person disputes the address, ticket 4711"}],
     "HoldLift": [{"reason": "The case was settled on 2027-03-01"}],
     "HoldWanted": [{"reason": "Case 4 O 123/26, Landgericht Berlin", "user_id": None}],
     "LegalHold": [

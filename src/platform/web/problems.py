@@ -75,6 +75,8 @@ KINDS: dict[type[errors.PlatformError], Kind] = {
     errors.PriceInThePast: Kind(422, "price-in-the-past", "Price in the past"),
     errors.PeriodNotOver: Kind(409, "period-not-over", "Period not over"),
     errors.UnderLegalHold: Kind(409, "legal-hold", "Under legal hold"),
+    errors.ProcessingRestricted: Kind(409, "processing-restricted", "Processing restricted"),
+    errors.NotRestricted: Kind(409, "not-restricted", "Not restricted"),
     errors.LegalHoldLifted: Kind(409, "legal-hold-lifted", "Legal hold lifted"),
     errors.TenantGone: Kind(410, "tenant-gone", "Tenant gone"),
     errors.MalformedBody: Kind(400, "malformed-body", "Malformed body"),

@@ -13,7 +13,7 @@ from core.audit import Actor, AuditEntry
 from core.cursor import decode_cursor
 from core.errors import NotPermitted
 from core.identity import Identity
-from core.membership import UserState, role_objections
+from core.membership import UserState, role_objections, state_objections
 from core.permission import Permission, Role
 from core.registration import Name, refuse
 from core.tenant import require_writable
@@ -93,7 +93,7 @@ async def update_user(
     Tokens with the old role are refused within 20 seconds everywhere, and so are those of a deactivated
     account, which loses its sessions for good. Open invitations that go beyond the new role are revoked.
     """
-    refuse(role_objections(data.role))
+    refuse([*role_objections(data.role), *state_objections(data.state)])
     wanted = UserChange(data.role, data.full_name, data.state)
     actor = actor_of(request, identity)
     async with (
