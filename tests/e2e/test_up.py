@@ -222,6 +222,19 @@ def test_a_process_that_is_killed_is_started_again_and_leaves_nothing_behind(
     running.until(lambda: is_ready(port))
 
 
+@pytest.mark.parametrize("name", ["postgres", "redis-server"])
+def test_an_embedded_server_that_is_killed_is_started_again(running: Run, port: int, name: str) -> None:
+    def server() -> psutil.Process | None:
+        found = [process for process in running.processes() if runs(process) and process.name() == name]
+        return min(found, key=psutil.Process.create_time, default=None)  # the parent of its helpers
+
+    killed = server()
+    assert killed is not None
+    killed.kill()
+    running.until(lambda: server() not in {killed, None})
+    running.until(lambda: is_ready(port))
+
+
 def test_a_second_up_on_the_same_folder_is_refused_in_a_sentence(
     running: Run, tmp_path: Path, port: int
 ) -> None:

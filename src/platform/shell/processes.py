@@ -14,11 +14,10 @@ import msgspec
 from core.errors import PlatformError
 from shell.embedded.launch import dies_with_us, under
 from shell.metrics import FOLDER_VARIABLE
+from shell.restarts import Restarts
 from shell.settings import PREFIX, Secret, Settings
 
 STOP_SECONDS = 3.0
-RESTARTS = 5
-RESTARTS_WITHIN_SECONDS = 60.0
 RESTART_SECONDS = 1.0
 LOG_LINES = 8
 
@@ -68,7 +67,7 @@ class Supervisor:
         self._settings = settings
         self._programs = programs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
-        self._ends: dict[str, list[float]] = {}
+        self._restarts = Restarts()
         settings.metrics_folder.mkdir(parents=True, exist_ok=True)
         for file in settings.metrics_folder.glob("*.db"):
             file.unlink()
@@ -85,7 +84,9 @@ class Supervisor:
             if process.poll() is None:
                 continue
             _kill_group(process)
-            self._note_end(program)
+            if self._restarts.are_too_many(program.name):
+                log = self.log_of(program)
+                raise ProcessDidNotStay(name=program.name, log=log, tail=_tail(log))
             time.sleep(RESTART_SECONDS)
             self._start(program)
 
@@ -107,14 +108,6 @@ class Supervisor:
     def pid_of(self, program: Program) -> int:
         """The process's id."""
         return self._running[program.name].pid
-
-    def _note_end(self, program: Program) -> None:
-        now = time.monotonic()
-        ends = [end for end in self._ends.get(program.name, []) if now - end < RESTARTS_WITHIN_SECONDS]
-        self._ends[program.name] = [*ends, now]
-        if len(ends) == RESTARTS:
-            log = self.log_of(program)
-            raise ProcessDidNotStay(name=program.name, log=log, tail=_tail(log))
 
     def _start(self, program: Program) -> None:
         log = self.log_of(program)

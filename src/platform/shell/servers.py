@@ -1,22 +1,38 @@
 """Where the servers are: given by settings, else embedded ones, found running or started for a while."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from shell.embedded.errors import EmbeddedServerError
 from shell.embedded.folder import lock_data_folder
 from shell.embedded.postgres import (
+    EmbeddedPostgres,
     find_running_postgres,
+    is_postgres_running,
     role_url,
     start_postgres,
     stop_postgres,
 )
-from shell.embedded.redis import find_running_redis, start_redis, stop_redis
+from shell.embedded.redis import (
+    EmbeddedRedis,
+    find_running_redis,
+    is_redis_running,
+    start_redis,
+    stop_redis,
+)
 from shell.keys import kept_secret
+from shell.restarts import Restarts
 from shell.roles import RolePasswords, make_roles
 from shell.settings import Secret, Settings
+
+
+class ServerDidNotStay(EmbeddedServerError):
+    """The embedded {server} ended again and again; its log is {log}."""
+
+    fields = ("server", "log")
 
 
 class Located(msgspec.Struct, frozen=True):
@@ -29,18 +45,65 @@ class Located(msgspec.Struct, frozen=True):
 @contextmanager
 def held_servers(settings: Settings) -> Iterator[Settings]:
     """Hold the data folder while `started_servers` run on it; raises DataFolderInUse."""
-    with lock_data_folder(settings.data), started_servers(settings) as located:
-        yield located
+    with lock_data_folder(settings.data), started_servers(settings) as servers:
+        yield servers.settings
+
+
+class Servers:
+    """The embedded servers that one run needs, started where settings name no others."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Run nothing yet."""
+        self.settings = settings
+        self._postgres: EmbeddedPostgres | None = None
+        self._redis: EmbeddedRedis | None = None
+        self._restarts = Restarts()
+
+    def start(self) -> None:
+        """Start what settings do not name, and complete them. Raises EmbeddedServerError."""
+        data = self.settings.data
+        if self.settings.database_url is None:
+            self._postgres = start_postgres(data)
+            url = Secret(self._postgres.admin_url)
+            self.settings = msgspec.structs.replace(self.settings, database_url=url)
+        if self.settings.redis_url is None:
+            self._redis = start_redis(data)
+            self.settings = msgspec.structs.replace(self.settings, redis_url=Secret(self._redis.url))
+
+    def check(self) -> None:
+        """Start again, at the same URL, what has ended; raises ServerDidNotStay for one that keeps ending."""
+        data = self.settings.data
+        if self._postgres is not None and not is_postgres_running(self._postgres):
+            self._note_end("PostgreSQL", data / "logs" / "postgres.log")
+            self._postgres = start_postgres(data)
+        if self._redis is not None and not is_redis_running(self._redis):
+            self._note_end("Redis", data / "logs" / "redis.log")
+            self._redis = start_redis(data)
+
+    def stop(self) -> None:
+        """Stop what was started, the last one first."""
+        if self._redis is not None:
+            stop_redis(self._redis)
+        if self._postgres is not None:
+            stop_postgres(self._postgres)
+
+    def _note_end(self, server: str, log: Path) -> None:
+        if self._restarts.are_too_many(server):
+            raise ServerDidNotStay(server=server, log=log)
 
 
 @contextmanager
-def started_servers(settings: Settings) -> Iterator[Settings]:
-    """Start what settings do not name, and stop it at the end; gives whole settings.
+def started_servers(settings: Settings) -> Iterator[Servers]:
+    """The servers of a run, for as long as the body lasts; the caller holds the data folder.
 
-    The caller holds the data folder. Raises EmbeddedServerError.
+    Raises EmbeddedServerError.
     """
-    with ExitStack() as stack:
-        yield _with_servers(settings, stack)
+    servers = Servers(settings)
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.stop()
 
 
 @contextmanager
@@ -69,18 +132,6 @@ async def prepare_roles(settings: Settings) -> Settings:
         database_url=_login(admin_url, "platform_app", passwords.app),
         owner_database_url=_login(admin_url, "platform_owner", passwords.owner),
     )
-
-
-def _with_servers(settings: Settings, stack: ExitStack) -> Settings:
-    if settings.database_url is None:
-        postgres = start_postgres(settings.data)
-        stack.callback(stop_postgres, postgres)
-        settings = msgspec.structs.replace(settings, database_url=Secret(postgres.admin_url))
-    if settings.redis_url is None:
-        redis = start_redis(settings.data)
-        stack.callback(stop_redis, redis)
-        settings = msgspec.structs.replace(settings, redis_url=Secret(redis.url))
-    return settings
 
 
 def _found_running(settings: Settings) -> Settings | None:

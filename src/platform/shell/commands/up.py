@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -62,26 +62,35 @@ def up(host: str | None, port: int | None, demo: bool | None, data: Path | None)
     started = time.monotonic()
     with said_in_a_sentence(), interrupted_once() as stop:
         settings = load_settings(os.environ, host=host, port=port, data=data, demo=demo)
-        with running(settings, stop) as (complete, supervisor):
+        with running(settings, stop) as (complete, check):
             tenant = asyncio.run(_demo(complete)) if complete.demo and not stop.is_set() else None
             click.echo(_where_to_look(complete, tenant, time.monotonic() - started))
-            _watch(supervisor, stop)
+            _watch(check, stop)
     click.echo("Stopped.")
 
 
 @contextmanager
-def running(settings: Settings, stop: threading.Event | None = None) -> Iterator[tuple[Settings, Supervisor]]:
-    """The whole platform for as long as the body runs; gives settings that name its servers.
+def running(
+    settings: Settings, stop: threading.Event | None = None
+) -> Iterator[tuple[Settings, Callable[[], None]]]:
+    """The whole platform for as long as the body runs; gives settings that name its servers, and a check.
+
+    The check starts again what has ended, servers first; it raises where something keeps ending.
 
     Setting `stop` ends the wait until it is ready.
     """
     with lock_data_folder(settings.data):
         require_free_port(settings)
-        with started_servers(settings) as located:
-            complete = asyncio.run(_prepared(located))
+        with started_servers(settings) as servers:
+            complete = asyncio.run(_prepared(servers.settings))
             with supervised(complete, *PROGRAMS) as supervisor:
                 _wait_until_ready(complete, supervisor, stop or threading.Event())
-                yield complete, supervisor
+
+                def check() -> None:
+                    servers.check()
+                    supervisor.check()
+
+                yield complete, check
 
 
 @contextmanager
@@ -133,10 +142,10 @@ def _is_port_free(settings: Settings) -> bool:
     return True
 
 
-def _watch(supervisor: Supervisor, stop: threading.Event) -> None:
+def _watch(check: Callable[[], None], stop: threading.Event) -> None:
     with suppress(KeyboardInterrupt):
         while not stop.wait(CHECK_SECONDS):
-            supervisor.check()
+            check()
     click.echo("Stopping …")
 
 

@@ -96,6 +96,11 @@ def stop_postgres(server: EmbeddedPostgres) -> None:
         remove_socket_folder(server.folder)
 
 
+def is_postgres_running(server: EmbeddedPostgres) -> bool:
+    """Whether a server that this process has started still runs."""
+    return own_child(_POSTGRES, server.pid) is not None
+
+
 def find_running_postgres(data: Path) -> EmbeddedPostgres | None:
     """The embedded PostgreSQL that serves this data folder now, whoever started it, or None."""
     folder = data.resolve() / "postgres"

@@ -70,6 +70,11 @@ def stop_redis(server: EmbeddedRedis) -> None:
         remove_socket_folder(server.folder)
 
 
+def is_redis_running(server: EmbeddedRedis) -> bool:
+    """Whether a server that this process has started still runs."""
+    return own_child(_REDIS, server.pid) is not None
+
+
 def find_running_redis(data: Path) -> EmbeddedRedis | None:
     """The embedded Redis that serves this data folder now, whoever started it, or None."""
     folder = data.resolve() / "redis"
