@@ -10,12 +10,11 @@ from contextlib import suppress
 import psutil
 import structlog
 import uvloop
-from taskiq.acks import AcknowledgeType
-from taskiq.api import run_receiver_task
 
 from core.errors import SettingInvalid
 from jobs.broker import worker_broker
 from jobs.context import WorkerContext
+from jobs.listening import AT_ONCE, listening
 from jobs.sequencing import keep_sequencing
 from jobs.sweep import sweep_jobs
 from shell import jobs as table
@@ -26,7 +25,6 @@ from shell.logs import configure_logs
 from shell.session import platform_session
 from shell.settings import Secret, Settings, load_settings
 
-AT_ONCE = 4
 END_SECONDS = 1.0
 
 log = structlog.get_logger()
@@ -66,14 +64,10 @@ async def _listen(context: WorkerContext, redis_url: Secret) -> None:
     with suppress(*UNAVAILABLE):  # the scheduler asks for the next sweep
         await _end_leases_of_the_dead(context)
         await sweep_jobs(context)
-    broker = worker_broker(redis_url, context)
-    receiver = asyncio.create_task(
-        run_receiver_task(broker, max_async_tasks=AT_ONCE, ack_time=AcknowledgeType.WHEN_EXECUTED)
-    )
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, receiver.cancel)
-    with suppress(asyncio.CancelledError):
-        await receiver
+    async with listening(worker_broker(redis_url, context)) as receiver:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, receiver.cancel)
+        await asyncio.wait({receiver})
 
 
 async def _end_leases_of_the_dead(context: WorkerContext) -> None:

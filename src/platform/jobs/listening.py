@@ -1,0 +1,40 @@
+"""Listening to the broker for as long as a body runs, and ending it for certain."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+from taskiq import AsyncBroker
+from taskiq.acks import AcknowledgeType
+from taskiq.api import run_receiver_task
+
+AT_ONCE = 4
+CANCEL_AGAIN_SECONDS = 0.1
+
+
+@asynccontextmanager
+async def listening(broker: AsyncBroker) -> AsyncIterator[asyncio.Task[None]]:
+    """Run what is announced, several at once, while the body runs; gives the task that listens."""
+    receiver = asyncio.create_task(
+        run_receiver_task(broker, max_async_tasks=AT_ONCE, ack_time=AcknowledgeType.WHEN_EXECUTED)
+    )
+    try:
+        yield receiver
+    finally:
+        await _end(receiver)
+
+
+async def _end(receiver: asyncio.Task[None]) -> None:
+    """Cancel until it has ended.
+
+    Before Python 3.12, `asyncio.wait_for` loses a cancellation that arrives just when its future completes,
+    and the Redis client waits by it: what was told to end would read on for ever.
+    """
+    receiver.cancel()
+    while not receiver.done():
+        await asyncio.wait({receiver}, timeout=CANCEL_AGAIN_SECONDS)
+        for task in asyncio.all_tasks():
+            if task.cancelling() and task is not receiver:
+                task.cancel()
+    with suppress(asyncio.CancelledError):
+        await receiver
