@@ -54,6 +54,26 @@ api-lint:
 sbom:
     {{ uv }} export --quiet --no-dev --locked --preview-features sbom-export --format cyclonedx1.5 --output-file sbom.json
 
+# Send generated requests to a platform of its own for some seconds: no 5xx, every answer as documented
+[no-exit-message]
+api-fuzz seconds="40":
+    @exec {{ uv }} run python -m tools.fuzz.run {{ seconds }}
+
+# Generate the clients of sdk/ from openapi.json, and build their packages into dist/
+sdk:
+    {{ uv }} run --isolated --only-group sdk python sdk/python/generate.py
+    {{ uv }} build --quiet --out-dir dist sdk/python
+    cd sdk/typescript && {{ uv }} run python ../../tools/node.py npm ci --prefer-offline
+    cd sdk/typescript && {{ uv }} run python ../../tools/node.py npm run --silent generate
+    cd sdk/typescript && {{ uv }} run python ../../tools/node.py npm run --silent build
+    cd sdk/typescript && {{ uv }} run python ../../tools/node.py npm pack --silent --pack-destination ../../dist
+
+# Check the types of the clients that `just sdk` has generated, and of their tests
+sdk-check:
+    {{ uv }} run mypy sdk/python/src/eu_platform_client/*.py tests/sdk/*.py
+    {{ uv }} run pyright --warnings --project sdk
+    cd sdk/typescript && {{ uv }} run python ../../tools/node.py npm run --silent check
+
 # Format the code and repair what the linter can
 fmt *args:
     {{ uv }} run ruff format "$@"

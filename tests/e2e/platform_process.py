@@ -228,6 +228,7 @@ class Client:
     def __init__(self, platform: Platform, connected: Connected, http: httpx.AsyncClient) -> None:
         """Use these connections."""
         self.platform = platform
+        self.connected = connected
         self.pool = connected.pool
         self.http = http
 

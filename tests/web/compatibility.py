@@ -28,7 +28,7 @@ class _Comparison:
 
     def of_documents(self) -> Iterator[str]:
         for path, item in self._old["paths"].items():
-            for method in item.keys() & set(METHODS):
+            for method in (each for each in METHODS if each in item):
                 operation = self._new["paths"].get(path, {}).get(method)
                 if operation is None:
                     yield f"{method.upper()} {path}: is gone"

@@ -31,7 +31,8 @@ RELEASED = last_release()
 
 
 def test_nothing_that_was_released_is_broken() -> None:
-    assert broken_promises(RELEASED, openapi_document(application(Settings()))) == []
+    broken = broken_promises(RELEASED, openapi_document(application(Settings())))
+    assert broken == [], "until its version is released, a document may be replaced: see CONTRIBUTING.md"
 
 
 def operation(document: Node, method: str, path: str) -> Node:

@@ -6,6 +6,7 @@ import click
 
 COMMANDS = {
     "api": ("shell.commands.run", "api"),
+    "audit": ("shell.commands.audit", "audit"),
     "demo": ("shell.commands.demo", "demo"),
     "doctor": ("shell.commands.doctor", "doctor"),
     "gdpr": ("shell.commands.gdpr", "gdpr"),

@@ -62,6 +62,8 @@ RESPONSE_HEADERS = {
     "503": {"Retry-After": _SECONDS},
 }
 
+SENT_DECIMALS = (("UsageEvent", "quantity"), ("CloudEventData", "quantity"), ("NewPrice", "unit_price"))
+
 PAGE = "Page_"
 """How the framework begins the names of pages."""
 
@@ -113,12 +115,15 @@ def _finished(document: Document, security: Mapping[str, Security]) -> Document:
     _, decoded = msgspec.json.schema_components(
         (UsageEvent, CloudEvent, Registration, Acceptance), ref_template="#/components/schemas/{name}"
     )
-    schemas = decoded | document["components"]["schemas"]
+    schemas = {name: dict(schema) for name, schema in (decoded | document["components"]["schemas"]).items()}
     for name, examples in EXAMPLES.items():
         schemas[name]["examples"] = examples
     for name, schema in schemas.items():
         if name.startswith(PAGE):
             schema["examples"] = [{"items": _examples_of_items(schema), "next_cursor": None}]
+    for name, field in SENT_DECIMALS:
+        properties = schemas[name]["properties"]
+        schemas[name] |= {"properties": properties | {field: _string_or_number(properties[field])}}
     schemas["Problem"]["properties"]["type"]["x-extensible-enum"] = PROBLEM_TYPES
     document = document | {"components": document["components"] | {"schemas": schemas}}
     for operation in _operations(document):
@@ -129,6 +134,12 @@ def _finished(document: Document, security: Mapping[str, Security]) -> Document:
 def _operations(document: Document) -> Iterator[Document]:
     for item in document["paths"].values():
         yield from (operation for operation in item.values() if "operationId" in operation)
+
+
+def _string_or_number(schema: Document) -> Document:
+    """A decimal as it may be sent; in answers it is always a string."""
+    rest = {key: value for key, value in schema.items() if key not in {"type", "format"}}
+    return {"anyOf": [{"type": "string", "format": "decimal"}, {"type": "number"}]} | rest
 
 
 def _examples_of_items(page: Document) -> list[Document]:
@@ -145,6 +156,8 @@ def _finish_operation(operation: Document, security: Mapping[str, Security]) -> 
         responses.pop("400", None)  # the framework's own form of error, which is never answered
     for status, response in responses.items():
         response["description"] = SUCCESS.get(status, response["description"])
+        for body in response.get("content", {}).values():
+            body["schema"] = _any_of(body["schema"])
     for status in _always_possible(operation):
         responses.setdefault(str(status), _problem(status))
     for status in responses.keys() & RESPONSE_HEADERS.keys():
@@ -163,6 +176,11 @@ def _problem(status: int) -> Document:
     return {"description": DESCRIPTIONS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
+def _any_of(schema: Document) -> Document:
+    """One of several objects may have all that another has: `oneOf` would not let it be both."""
+    return {"anyOf": schema["oneOf"]} if "oneOf" in schema else schema
+
+
 def _without_null(schema: Document) -> Document:
     """A parameter that is left out is not null: only its other form is described."""
     forms = [form for form in schema.get("oneOf", []) if form != {"type": "null"}]
@@ -175,6 +193,10 @@ def _without_null(schema: Document) -> Document:
 def _renamed(node: Any) -> Any:
     """Plain component names (`Page_core.tenant.Tenant_` is TenantPage), and patterns for any language."""
     if isinstance(node, dict):
+        if node.get("type") == "object" and not node.keys() & {"properties", "additionalProperties"}:
+            node = node | {
+                "additionalProperties": {}
+            }  # generators take an object of nothing for an empty one
         return {_plain_name(key): _plain_value(key, _renamed(value)) for key, value in node.items()}
     return [_renamed(item) for item in node] if isinstance(node, list) else node
 

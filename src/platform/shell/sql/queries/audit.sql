@@ -117,3 +117,6 @@ ORDER BY a.sequence;
 
 -- name: audit_public_keys
 SELECT public_key FROM public.audit_keys ORDER BY first_used_at DESC;
+
+-- name: chain_of_slug
+SELECT id::text FROM public.tenants WHERE slug = $1;
