@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from jsonschema import Draft202012Validator
+from xmlschema import XMLSchema
 
 from core.portability import Format, SchemaUndescribed
 from core.tenant import Tenant
@@ -78,6 +79,13 @@ def test_every_line_fits_the_schema_of_its_table(packages: dict[Format, dict[str
         validator = Draft202012Validator(json.loads(files[f"schema/{table}.json"]))
         for row in rows_of(files[name], Format.JSON):
             validator.validate(row)
+
+
+def test_every_xml_file_fits_the_schema_of_its_table(packages: dict[Format, dict[str, bytes]]) -> None:
+    files = packages[Format.XML]
+    for name in [name for name in files if name.startswith("data/")]:
+        table = name.removeprefix("data/").removesuffix(".xml")
+        XMLSchema(files[f"schema/{table}.xsd"].decode()).validate(files[name].decode())
 
 
 @pytest.mark.parametrize("format_", Format)
