@@ -1,12 +1,12 @@
 -- name: settle_for_copy
 -- Long, in one order, and in texts that do not depend on how the server is set up.
-SET LOCAL statement_timeout = '6h';
-SET LOCAL synchronize_seqscans = off;
-SET LOCAL max_parallel_workers_per_gather = 0;
-SET LOCAL timezone = 'UTC';
-SET LOCAL datestyle = 'ISO';
-SET LOCAL intervalstyle = 'iso_8601';
-SET LOCAL extra_float_digits = 1;
+SELECT set_config('statement_timeout', '6h', true),
+       set_config('synchronize_seqscans', 'off', true),
+       set_config('max_parallel_workers_per_gather', '0', true),
+       set_config('timezone', 'UTC', true),
+       set_config('datestyle', 'ISO', true),
+       set_config('intervalstyle', 'iso_8601', true),
+       set_config('extra_float_digits', '1', true);
 
 -- name: live_columns
 -- Every column of every table in the schema: what it is, how COPY is to read it, whether it is in the key.
