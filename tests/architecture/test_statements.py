@@ -8,8 +8,11 @@ import pytest
 from tests.architecture.sources import SQL, modules, name, without_comments
 
 EVERY_MODULE = modules("core", "shell", "web", "jobs")
+# A setting that is named, and is neither a role nor the search path, may be changed anywhere.
 ROLE_CHANGE = re.compile(
-    r"\bset_config\s*\(|\bset\s+(local\s+|session\s+)?(role|session authorization)\b", re.IGNORECASE
+    r"\bset_config\s*\(\s*(?!'(?!role'|session_authorization'|search_path')\w+')"
+    r"|\bset\s+(local\s+|session\s+)?(role|session authorization)\b",
+    re.IGNORECASE,
 )
 # Identifiers are no parameters: what names schemas and roles builds its statements, from checked slugs.
 BUILDS_STATEMENTS = frozenset(
@@ -85,6 +88,8 @@ def test_only_the_session_module_uses_the_queries_that_take_on_a_role() -> None:
         "connection.execute(\"SELECT set_config('role', $1, true)\", role)",
         'connection.execute(f"SET LOCAL ROLE {role}")',
         'statement = "set role x"',
+        'statement = "SELECT set_config(name, value, true)"',
+        "statement = \"SELECT set_config('search_path', 'x', true)\"",
     ],
 )
 def test_the_role_check_catches(source: str) -> None:

@@ -1,6 +1,6 @@
 """Erased people are found wherever a text names them, and nobody else is."""
 
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -42,7 +42,8 @@ def test_a_person_is_found_in(text: str, trace: Trace) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "aada@example.com", "ada@example.community", "Ada", "Lovelace Ada", "Plato", str(uuid4())]
+    "text",
+    ["", "aada@example.com", "ada@example.community", "Ada", "Lovelace Ada", "Plato", str(UUID(int=7))],
 )
 def test_nobody_is_found_in(text: str) -> None:
     assert not found_in(text, WHOM)
