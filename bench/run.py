@@ -12,6 +12,7 @@ import uvloop
 from rich.console import Console
 
 from bench.close import close
+from bench.erase import erase
 from bench.export import export
 from bench.figures import Figure, Machine, machine, show
 from bench.ingest import ingest
@@ -31,6 +32,7 @@ BENCHMARKS: dict[str, Callable[..., Awaitable[list[Figure]]]] = {
     "login": login,
     "close": close,
     "tenants": tenants,
+    "erase": erase,
     "export": export,
     "start": start,
 }
