@@ -30,6 +30,12 @@ async def append(session: Session, erased: Erased) -> None:
     )
 
 
+async def knows(session: Session, erased: Erased) -> bool:
+    """Whether something was erased."""
+    found = await session.connection.fetchval(SQL["is_in_ledger"], erased.kind.value, erased.name)
+    return bool(found)
+
+
 async def entries(session: Session) -> list[LedgerEntry]:
     """The whole ledger, the oldest entry first."""
     return [_entry_of(row) for row in await session.connection.fetch(SQL["deletion_ledger"])]

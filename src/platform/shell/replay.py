@@ -1,28 +1,30 @@
 """Replaying erasures: what the deletion ledger knows to be gone, and a restored backup brought back."""
 
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import msgspec
 import structlog
 
-from core.audit import AuditEntry
+from core.audit import PLATFORM_CHAIN, AuditEntry
 from core.deletion_ledger import (
     LedgerEntry,
     destroyed_archive,
+    erased_person,
     erased_schema,
     erased_tenant,
     still_there,
 )
 from core.erasure import STEPS
 from core.tenant import Tenant, TenantState
-from shell import deletion_ledger, erasures, legal_archive, tenants
-from shell.audit import append_platform_entry
+from shell import deletion_ledger, erasures, legal_archive, persons, tenants
+from shell.audit import append_entry, append_platform_entry, erase_details_of_person
 from shell.commands.connect import AT_THE_MACHINE, Connected
 from shell.erasing import Erasing, drop_schema, perform
 from shell.keys import secret_keys
 from shell.object_store import ObjectStore
 from shell.queries import SQL
-from shell.session import owner_session, tenant_of
+from shell.session import owner_session, tenant_of, tenant_session
 
 log = structlog.get_logger()
 
@@ -32,6 +34,7 @@ class Replayed(msgspec.Struct, frozen=True):
 
     tenants: list[UUID]
     schemas: int
+    persons: int
     archives: list[UUID]
 
 
@@ -44,6 +47,7 @@ async def replay(platform: Connected, known: list[LedgerEntry]) -> Replayed:
     return Replayed(
         tenants=await _tenants(platform, objects, ledger),
         schemas=await _schemas(platform, ledger),
+        persons=await _persons(platform, ledger),
         archives=await _archives(platform, objects, ledger),
     )
 
@@ -82,6 +86,32 @@ async def _schemas(platform: Connected, ledger: list[LedgerEntry]) -> int:
             details = {"what": "the schema of a tenant that was erased before"}
             entry = AuditEntry("erasure.replayed", "schema", AT_THE_MACHINE, details=details)
             await append_platform_entry(session, entry)
+    return len(back)
+
+
+async def _persons(platform: Connected, ledger: list[LedgerEntry]) -> int:
+    """People of living tenants; each tenant is one transaction."""
+    async with owner_session(platform.owner_pool) as session:
+        registered = [tenant_of(row) for row in await session.connection.fetch(SQL["tenants_to_replay"])]
+    count = 0
+    for tenant in registered:
+        if tenant.state in {TenantState.ACTIVE, TenantState.SUSPENDED}:
+            count += await _persons_of(platform, tenant, ledger)
+    return count
+
+
+async def _persons_of(platform: Connected, tenant: Tenant, ledger: list[LedgerEntry]) -> int:
+    async with tenant_session(platform.pool, tenant_id=tenant.id) as session:
+        rows = await session.connection.fetch(SQL["people_to_erase"])
+        people = {erased_person(tenant.id, row["id"]): row["id"] for row in rows}
+        back = [people[erased] for erased in still_there(ledger, people)]
+        for user_id in back:
+            await persons.erase_rows(session, user_id)
+            await append_entry(session, AuditEntry("user.erased_again", f"user:{user_id}", AT_THE_MACHINE))
+    for user_id in back:
+        await erase_details_of_person(
+            platform.owner_pool, user_id, chains=[tenant.chain, PLATFORM_CHAIN], now=datetime.now(UTC)
+        )
     return len(back)
 
 

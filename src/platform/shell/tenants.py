@@ -7,9 +7,11 @@ from uuid import UUID, uuid4
 import msgspec
 from piccolo.columns import Column
 
+from core.deletion_ledger import erased_schema
 from core.errors import NotFound, SlugTaken
 from core.identity import Account
-from core.tenant import STANDARD_TIER, Tenant
+from core.tenant import STANDARD_TIER, Tenant, schema_name
+from shell import deletion_ledger
 from shell.queries import SQL
 from shell.session import Session, tenant_of
 from shell.tables import Tenants
@@ -34,7 +36,12 @@ class Founder(msgspec.Struct, frozen=True):
 
 
 async def insert(session: Session, new: NewTenant, founder: Founder | None) -> Tenant:
-    """Register a PENDING tenant, with the account that will own it; raises SlugTaken."""
+    """Register a PENDING tenant, with the account that will own it; raises SlugTaken.
+
+    The slug of an erased tenant stays taken: it begins the numbers of invoices that the law makes one keep.
+    """
+    if await deletion_ledger.knows(session, erased_schema(schema_name(new.slug))):
+        raise SlugTaken(slug=new.slug)
     row = await session.connection.fetchrow(
         SQL["insert_tenant"],
         uuid4(), new.slug, new.name, new.country, new.vat_id, new.time_zone, "EUR", datetime.now(UTC),

@@ -34,7 +34,10 @@ async def replay_erasures(file: Path | None, data: Path | None) -> None:
     known = [] if file is None else _entries_in(file)
     async with connected(data) as platform:
         found = await replay(platform, known)
-    counts = f"{len(found.tenants)} tenants, {found.schemas} schemas, {len(found.archives)} archives"
+    counts = (
+        f"{len(found.tenants)} tenants, {found.schemas} schemas, {found.persons} persons, "
+        f"{len(found.archives)} archives"
+    )
     click.echo(f"Erased again: {counts}.")
 
 

@@ -22,5 +22,10 @@ UPDATE public.deletion_ledger SET mirrored_at = $2 WHERE id = $1;
 INSERT INTO public.deletion_ledger (id, kind, salt, digest, erased_at, mirrored_at) VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT DO NOTHING;
 
+-- name: is_in_ledger
+SELECT EXISTS (
+    SELECT FROM public.deletion_ledger WHERE kind = $1 AND digest = sha256(salt || convert_to($1 || ':' || $2, 'UTF8'))
+);
+
 -- name: deletion_ledger
 SELECT id, kind, salt, digest, erased_at FROM public.deletion_ledger ORDER BY erased_at, id;
