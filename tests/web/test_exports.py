@@ -171,3 +171,19 @@ async def test_a_deleted_package_has_no_link_and_is_not_found_by_an_old_one(api:
         await session.connection.execute(statement, UUID(export["id"]))
     assert (await owner.get(f"./gdpr/export/{export['id']}")).json()["download"] is None
     problem_of(await api.http.get(export["download"]["url"]), 404, "not-found")
+
+
+async def test_a_tenant_has_so_many_packages_and_no_more(api: Api, owner: Caller, tenant: Tenant) -> None:
+    async with platform_session(api.installation.pool) as session:
+        await session.connection.execute(
+            "INSERT INTO public.exports "
+            "SELECT gen_random_uuid(), $1, 'json', NULL, now(), 'x', 1, '', 1, now(), now() "
+            "FROM generate_series(1, 10)",
+            tenant.id,
+        )
+    problem_of(await owner.post("./gdpr/export", json={"format": "json"}), 409, "exports-full")
+    assert len((await owner.get("./gdpr/export")).json()["items"]) == 10
+    async with platform_session(api.installation.pool) as session:
+        statement = "UPDATE public.exports SET deleted_at = now() WHERE tenant_id = $1"
+        await session.connection.execute(statement, tenant.id)
+    assert (await owner.post("./gdpr/export", json={"format": "json"})).status_code == 202

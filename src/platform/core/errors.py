@@ -175,6 +175,12 @@ class ErasureCancelled(PlatformError):
     """The erasure was cancelled."""
 
 
+class ExportsFull(PlatformError):
+    """There are {most} exports already; one expires at the latest within {hours} hours."""
+
+    fields = ("most", "hours")
+
+
 class IdempotencyConflict(PlatformError):
     """The Idempotency-Key {key} was used with another request before, or that request is still running."""
 

@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 
 from core.audit import SYSTEM, AuditEntry
+from core.errors import TenantGone
 from core.job import Job
 from core.portability import Format, Package
 from core.tenant import require_readable
@@ -50,12 +51,14 @@ async def export_tenant(context: WorkerContext, job: Job, progress: Progress) ->
             )
         await progress("store", WRITTEN)
         await store.put(object_name, file)
-    is_kept = False
+    # Any other error leaves the object: the row may say where it is although the commit's answer was lost.
     try:
         is_kept = await _finished(context, job, tenant_id, package, object_name)
-    finally:
-        if not is_kept:
-            await store.delete(object_name)
+    except TenantGone:
+        await store.delete(object_name)
+        raise
+    if not is_kept:
+        await store.delete(object_name)
 
 
 async def _finished(

@@ -7,7 +7,7 @@ import asyncpg
 import msgspec
 
 from core.audit import SYSTEM, AuditEntry
-from core.errors import NotFound
+from core.errors import ExportsFull, NotFound
 from core.job import JobState
 from core.portability import Format, Package
 from shell import tenants
@@ -22,6 +22,7 @@ FOLDER = "exports"
 
 ORPHANED_AFTER = timedelta(days=1)
 AT_A_TIME = 100
+MOST_OF_A_TENANT = 10
 
 
 class Export(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,6 +58,12 @@ async def insert(
     await session.connection.execute(
         SQL["insert_export"], export_id, tenant_id, format_, by, datetime.now(UTC)
     )
+
+
+async def require_room(session: Session, tenant_id: UUID, *, but: UUID, hours: int) -> None:
+    """Raise ExportsFull where a tenant has as many packages as it may, beside one."""
+    if await session.connection.fetchval(SQL["open_exports"], tenant_id, but) >= MOST_OF_A_TENANT:
+        raise ExportsFull(most=MOST_OF_A_TENANT, hours=hours)
 
 
 async def get(session: Session, export_id: UUID) -> Export:

@@ -70,7 +70,10 @@ async def create_export(
     services: NamedDependency[Services],
     idempotency_key: IdempotencyKey = None,
 ) -> Response[Export]:
-    """Queue a package of all tables as they are at one moment; one that is being made is given again."""
+    """Queue a package of all tables as they are at one moment; one that is being made is given again.
+
+    A tenant has at most ten packages at a time: 409 (`exports-full`) until one expires.
+    """
     actor, caller = actor_of(request, identity), f"exports:{tenant_id}:{identity.user_id}"
     async with platform_session(services.pool) as session:
         asked = msgspec.json.encode(data)
@@ -79,6 +82,8 @@ async def create_export(
             export = await exports.get(session, UUID(earlier))
         else:
             export = await _queued(session, tenant_id, data.format, actor)
+            hours = services.settings.export_hours
+            await exports.require_room(session, tenant_id, but=export.id, hours=hours)
             await keep_result(session, caller=caller, key=idempotency_key, result=str(export.id))
     await announce(services.announcer, [export.id])
     return Response(export, headers={"Location": f"/api/v1/tenants/{tenant_id}/gdpr/export/{export.id}"})

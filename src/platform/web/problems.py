@@ -68,6 +68,7 @@ KINDS: dict[type[errors.PlatformError], Kind] = {
     errors.ErasureRefused: Kind(409, "erasure-refused", "Not possible for this erasure"),
     errors.TenantNotReady: Kind(409, "tenant-not-ready", "Tenant not ready"),
     errors.IdempotencyConflict: Kind(409, "idempotency-conflict", "Idempotency key used before"),
+    errors.ExportsFull: Kind(409, "exports-full", "Too many exports"),
     errors.LastOwner: Kind(409, "last-owner", "Last owner"),
     errors.EmailInUse: Kind(409, "email-in-use", "E-mail address in use"),
     errors.PriceExists: Kind(409, "price-exists", "Price exists"),
@@ -88,7 +89,6 @@ KINDS: dict[type[errors.PlatformError], Kind] = {
     errors.ResetRefused: Kind(422, "reset-refused", "Reset token refused"),
     errors.TooManyRequests: Kind(429, "too-many-requests", "Too many requests"),
     errors.TooBusy: Kind(429, "too-busy", "Too busy"),
-    StoreUnavailable: Kind(503, "store-unavailable", "Object store unavailable"),
 }
 
 HTTP_KINDS: dict[int, Kind] = {
@@ -142,6 +142,10 @@ def on_bug(request: Request[Any, Any, Any], error: Exception) -> Response[Proble
     if isinstance(error, UNAVAILABLE):
         log.warning("database.unavailable", error=type(error).__name__)
         detail = "The database does not answer; try again."
+        return _response(request, UNAVAILABLE_KIND, detail, headers={"Retry-After": "2"})
+    if isinstance(error, StoreUnavailable):
+        log.warning("object_store.unavailable", error=str(error))
+        detail = "The object store does not answer; try again."
         return _response(request, UNAVAILABLE_KIND, detail, headers={"Retry-After": "2"})
     if isinstance(error, CharacterNotInRepertoireError):  # U+0000, which PostgreSQL keeps in no text
         return _response(request, KINDS[errors.InvalidInput], "A text has a character that cannot be stored.")

@@ -19,6 +19,13 @@ WHERE e.tenant_id = $1 AND ($2::timestamptz IS NULL OR (e.created_at, e.id) > ($
 ORDER BY e.created_at, e.id
 LIMIT $4;
 
+-- name: open_exports
+-- Packages that are kept, or will be.
+SELECT count(*)
+FROM public.exports AS e
+WHERE e.tenant_id = $1 AND e.id <> $2 AND e.deleted_at IS NULL
+  AND (e.finished_at IS NOT NULL OR EXISTS (SELECT FROM public.jobs AS j WHERE j.id = e.id AND j.state <> 'FAILED'));
+
 -- name: finish_export
 UPDATE public.exports
 SET object_name = $2, size = $3, sha256 = $4, rows = $5, finished_at = $6, expires_at = $7
