@@ -56,7 +56,7 @@ sbom:
 
 # Send generated requests to a platform of its own for some seconds: no 5xx, every answer as documented
 [no-exit-message]
-api-fuzz seconds="40":
+api-fuzz seconds="50":
     @exec {{ uv }} run python -m tools.fuzz.run {{ seconds }}
 
 # Generate the clients of sdk/ from openapi.json, and build their packages into dist/

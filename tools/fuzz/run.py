@@ -22,7 +22,7 @@ from tests.events import on
 ROOT = Path(__file__).parents[2]
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 UV = os.environ.get("UV", "uv")
-SECONDS = 40
+SECONDS = 50
 SHARES = {"owner": 0.6, "operator": 0.4}
 """Who sends requests, and for which part of the time."""
 

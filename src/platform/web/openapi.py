@@ -139,7 +139,7 @@ def _operations(document: Document) -> Iterator[Document]:
 def _string_or_number(schema: Document) -> Document:
     """A decimal as it may be sent; in answers it is always a string."""
     rest = {key: value for key, value in schema.items() if key not in {"type", "format"}}
-    return {"anyOf": [{"type": "string", "format": "decimal"}, {"type": "number"}]} | rest
+    return {"oneOf": [{"type": "string", "format": "decimal"}, {"type": "number"}]} | rest
 
 
 def _examples_of_items(page: Document) -> list[Document]:
