@@ -164,7 +164,7 @@ def test_an_operation_has_a_success_and_every_error_that_it_may_answer(name: str
     if operation.get("security") != []:
         expected |= {"400", "401", "429"}
     if "{tenant_id}" in path:
-        expected |= {"403", "404", "409", "410"}
+        expected |= {"403", "404", "410"}
     if method in {"post", "patch"} and "requestBody" in operation:
         expected |= {"400", "413", "422"}
     if any(parameter["in"] == "query" for parameter in operation.get("parameters", [])):

@@ -24,7 +24,7 @@ from shell.session import Session, platform_session
 from web.guards import actor_of, may, stepped_up
 from web.idempotency import IdempotencyKey, earlier_result, keep_result
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
-from web.problems import TENANT_PROBLEMS, problems
+from web.problems import REGISTRY_PROBLEMS, TENANT_PROBLEMS, problems
 from web.refusals import refusals_audited
 from web.services import Services
 
@@ -96,7 +96,7 @@ async def create_api_key(
     operation_id="listApiKeys",
     summary="List API keys",
     guards=[may(Permission.API_KEYS_READ)],
-    responses=problems(*TENANT_PROBLEMS, 422),
+    responses=problems(*REGISTRY_PROBLEMS, 422),
 )
 async def list_api_keys(
     tenant_id: FromPath[UUID],
@@ -117,7 +117,7 @@ async def list_api_keys(
     operation_id="getApiKey",
     summary="Read an API key",
     guards=[may(Permission.API_KEYS_READ)],
-    responses=problems(*TENANT_PROBLEMS),
+    responses=problems(*REGISTRY_PROBLEMS),
 )
 async def get_api_key(
     tenant_id: FromPath[UUID], api_key_id: FromPath[UUID], services: NamedDependency[Services]
@@ -134,7 +134,7 @@ async def get_api_key(
     summary="Revoke an API key",
     status_code=204,
     guards=[may(Permission.API_KEYS_WRITE)],
-    responses=problems(*TENANT_PROBLEMS),
+    responses=problems(*REGISTRY_PROBLEMS),
 )
 async def revoke_api_key(
     tenant_id: FromPath[UUID],

@@ -24,7 +24,7 @@ from shell.session import Session, platform_session
 from web.guards import may
 from web.instants import require_offsets
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
-from web.problems import TENANT_PROBLEMS, problems
+from web.problems import REGISTRY_PROBLEMS, problems
 from web.services import Services
 
 JSON_LINES = "application/jsonl"
@@ -71,7 +71,7 @@ class AuditKeys(msgspec.Struct, frozen=True):
     operation_id="listAuditLog",
     summary="List a tenant's audit log",
     guards=[may(Permission.AUDIT_READ)],
-    responses=problems(*TENANT_PROBLEMS, 422),
+    responses=problems(*REGISTRY_PROBLEMS, 422),
 )
 async def list_audit_log(
     tenant_id: FromPath[UUID],
@@ -98,7 +98,7 @@ async def list_audit_log(
     operation_id="getAuditCheckpoint",
     summary="Read a tenant's latest checkpoint",
     guards=[may(Permission.AUDIT_READ)],
-    responses=problems(*TENANT_PROBLEMS),
+    responses=problems(*REGISTRY_PROBLEMS),
     media_type=MediaType.TEXT,
 )
 async def audit_checkpoint(
@@ -114,7 +114,7 @@ async def audit_checkpoint(
     operation_id="proveAuditInclusion",
     summary="Prove that an entry is in a tenant's log",
     guards=[may(Permission.AUDIT_READ)],
-    responses=problems(*TENANT_PROBLEMS, 422),
+    responses=problems(*REGISTRY_PROBLEMS, 422),
 )
 async def audit_inclusion(
     tenant_id: FromPath[UUID],
@@ -133,7 +133,7 @@ async def audit_inclusion(
     operation_id="proveAuditConsistency",
     summary="Prove that a tenant's log has only grown",
     guards=[may(Permission.AUDIT_READ)],
-    responses=problems(*TENANT_PROBLEMS, 422),
+    responses=problems(*REGISTRY_PROBLEMS, 422),
 )
 async def audit_consistency(
     tenant_id: FromPath[UUID],
@@ -152,7 +152,7 @@ async def audit_consistency(
     operation_id="exportAuditLog",
     summary="Export a tenant's audit log",
     guards=[may(Permission.AUDIT_READ)],
-    responses=problems(*TENANT_PROBLEMS),
+    responses=problems(*REGISTRY_PROBLEMS),
     media_type=JSON_LINES,
 )
 async def export_audit_log(

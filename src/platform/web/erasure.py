@@ -23,7 +23,7 @@ from shell.certificate_pdf import pdf_of
 from shell.certificates import Certificate
 from shell.session import platform_session
 from web.guards import actor_of, may, stepped_up
-from web.problems import TENANT_PROBLEMS, problems
+from web.problems import REGISTRY_PROBLEMS, TENANT_PROBLEMS, problems
 from web.services import Services
 
 PDF = "application/pdf"
@@ -82,7 +82,7 @@ async def ask_for_erasure(
     operation_id="getErasure",
     summary="Look at the erasure of a tenant",
     guards=[may(Permission.TENANT_READ)],
-    responses=problems(*TENANT_PROBLEMS),
+    responses=problems(*REGISTRY_PROBLEMS),
 )
 async def get_erasure(
     tenant_id: FromPath[UUID], identity: NamedDependency[Identity], services: NamedDependency[Services]
@@ -125,7 +125,7 @@ async def cancel_erasure(
     operation_id="getErasureCertificate",
     summary="Read the certificate of an erasure",
     guards=[may(Permission.CERTIFICATES_READ)],
-    responses=problems(*TENANT_PROBLEMS),
+    responses=problems(*REGISTRY_PROBLEMS),
 )
 async def get_certificate(tenant_id: FromPath[UUID], services: NamedDependency[Services]) -> Certificate:
     """The signed statement about a tenant that is gone."""
@@ -139,7 +139,7 @@ async def get_certificate(tenant_id: FromPath[UUID], services: NamedDependency[S
     summary="Read the certificate of an erasure as PDF",
     media_type=PDF,
     guards=[may(Permission.CERTIFICATES_READ)],
-    responses=problems(*TENANT_PROBLEMS),
+    responses=problems(*REGISTRY_PROBLEMS),
 )
 async def get_certificate_pdf(
     tenant_id: FromPath[UUID], services: NamedDependency[Services]
@@ -157,7 +157,7 @@ async def get_certificate_pdf(
     summary="Read the legal archive of an erased tenant",
     status_code=200,
     guards=[may(Permission.ARCHIVES_READ), stepped_up()],
-    responses=problems(400, *TENANT_PROBLEMS, 422),
+    responses=problems(400, *REGISTRY_PROBLEMS, 422),
 )
 async def read_legal_archive(
     tenant_id: FromPath[UUID],

@@ -29,7 +29,7 @@ from shell.session import Session, platform_session
 from web.guards import actor_of, may, stepped_up
 from web.idempotency import IdempotencyKey, earlier_result, keep_result
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
-from web.problems import TENANT_PROBLEMS, problems
+from web.problems import REGISTRY_PROBLEMS, TENANT_PROBLEMS, problems
 from web.services import Services
 
 GZIP = "application/gzip"
@@ -94,7 +94,7 @@ async def create_export(
     operation_id="listExports",
     summary="List exports",
     guards=[may(Permission.DATA_EXPORT)],
-    responses=problems(*TENANT_PROBLEMS, 422),
+    responses=problems(*REGISTRY_PROBLEMS, 422),
 )
 async def list_exports(
     tenant_id: FromPath[UUID],
@@ -115,7 +115,7 @@ async def list_exports(
     operation_id="getExport",
     summary="Read an export",
     guards=[may(Permission.DATA_EXPORT), stepped_up()],
-    responses=problems(*TENANT_PROBLEMS),
+    responses=problems(*REGISTRY_PROBLEMS),
 )
 async def get_export(
     tenant_id: FromPath[UUID],

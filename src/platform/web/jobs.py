@@ -12,7 +12,7 @@ from core.permission import Permission
 from shell import jobs
 from shell.session import platform_session
 from web.guards import may
-from web.problems import TENANT_PROBLEMS, problems
+from web.problems import REGISTRY_PROBLEMS, problems
 from web.services import Services
 
 
@@ -21,7 +21,7 @@ from web.services import Services
     operation_id="getJob",
     summary="Read a job",
     guards=[may(Permission.JOBS_READ)],
-    responses=problems(*TENANT_PROBLEMS),
+    responses=problems(*REGISTRY_PROBLEMS),
 )
 async def get_job(
     tenant_id: FromPath[UUID], job_id: FromPath[UUID], services: NamedDependency[Services]

@@ -20,7 +20,7 @@ from shell.session import platform_session, tenant_session
 from web.guards import actor_of, may, stepped_up
 from web.idempotency import IdempotencyKey, earlier_result, keep_result
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
-from web.problems import TENANT_PROBLEMS, problems
+from web.problems import REGISTRY_PROBLEMS, TENANT_PROBLEMS, problems
 from web.services import Services
 
 Reason = Annotated[
@@ -97,7 +97,7 @@ async def place_legal_hold(
     operation_id="listLegalHolds",
     summary="List legal holds",
     guards=[may(Permission.LEGAL_HOLDS_READ)],
-    responses=problems(*TENANT_PROBLEMS, 422),
+    responses=problems(*REGISTRY_PROBLEMS, 422),
 )
 async def list_legal_holds(
     tenant_id: FromPath[UUID],

@@ -19,7 +19,7 @@ from shell import prices, tenants
 from shell.audit import append_platform_entry
 from shell.session import platform_session
 from web.guards import actor_of, may
-from web.problems import TENANT_PROBLEMS, problems
+from web.problems import REGISTRY_PROBLEMS, TENANT_PROBLEMS, problems
 from web.services import Services
 
 
@@ -64,7 +64,7 @@ async def set_price(
 
 
 @get("/tenants/{tenant_id:uuid}/prices", operation_id="listTenantPrices", summary="List a tenant's prices",
-     guards=[may(Permission.PRICES_READ)], responses=problems(*TENANT_PROBLEMS))  # fmt: skip
+     guards=[may(Permission.PRICES_READ)], responses=problems(*REGISTRY_PROBLEMS))  # fmt: skip
 async def list_tenant_prices(tenant_id: FromPath[UUID], services: NamedDependency[Services]) -> Prices:
     """The prices that were agreed with a tenant, and the default ones that apply where none was."""
     async with platform_session(services.pool, readonly=True) as session:

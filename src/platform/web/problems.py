@@ -226,5 +226,8 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
     }
 
 
-TENANT_PROBLEMS = (401, 403, 404, 409, 410)
+REGISTRY_PROBLEMS = (401, 403, 404, 410)
 """What any route under /tenants/{tenant_id} may answer."""
+
+TENANT_PROBLEMS = (*REGISTRY_PROBLEMS, 409)
+"""What a route may answer that reads or writes a tenant's own schema, which a new tenant has yet to get."""

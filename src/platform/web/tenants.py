@@ -34,7 +34,7 @@ from web.founding import Claim, TenantFounded, answer_founded, found_tenant, sti
 from web.guards import actor_of, may, require_stepped_up, stepped_up
 from web.idempotency import IdempotencyKey
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
-from web.problems import TENANT_PROBLEMS, problems
+from web.problems import REGISTRY_PROBLEMS, TENANT_PROBLEMS, problems
 from web.services import Services
 
 
@@ -113,7 +113,7 @@ async def list_tenants(
     operation_id="getTenant",
     summary="Read a tenant",
     guards=[may(Permission.TENANT_READ)],
-    responses=problems(*TENANT_PROBLEMS),
+    responses=problems(*REGISTRY_PROBLEMS),
 )
 async def get_tenant(
     tenant_id: FromPath[UUID], identity: NamedDependency[Identity], services: NamedDependency[Services]
