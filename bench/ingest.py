@@ -64,12 +64,13 @@ async def _measured(
 def _requests(here: Stage, owners: list[Tenant], rows: list[list[Record]]) -> list[bytes]:
     authorizations = {tenant.id: here.authorization(tenant) for tenant in owners}
     return [
-        _request(tenant, authorizations[tenant.id], body(part))
+        usage_request(tenant, authorizations[tenant.id], body(part))
         for tenant, part in zip(owners, rows, strict=True)
     ]
 
 
-def _request(tenant: Tenant, authorization: str, content: bytes) -> bytes:
+def usage_request(tenant: Tenant, authorization: str, content: bytes) -> bytes:
+    """A request that reports usage of a tenant."""
     head = (
         f"POST /api/v1/tenants/{tenant.id}/usage HTTP/1.1\r\n"
         f"Host: bench\r\n{authorization}"

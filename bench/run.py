@@ -11,6 +11,7 @@ import msgspec
 import uvloop
 from rich.console import Console
 
+from bench.audit import audit, verify
 from bench.close import close
 from bench.erase import erase
 from bench.export import export
@@ -35,6 +36,8 @@ BENCHMARKS: dict[str, Callable[..., Awaitable[list[Figure]]]] = {
     "erase": erase,
     "export": export,
     "start": start,
+    "audit": audit,
+    "verify": verify,
 }
 
 
