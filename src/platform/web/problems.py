@@ -88,6 +88,7 @@ KINDS: dict[type[errors.PlatformError], Kind] = {
     errors.PasswordTooCommon: Kind(422, "password-too-common", "Password too easy to guess"),
     errors.ResetRefused: Kind(422, "reset-refused", "Reset token refused"),
     errors.TooManyRequests: Kind(429, "too-many-requests", "Too many requests"),
+    errors.AttemptThrottled: Kind(429, "too-many-requests", "Too many requests"),
     errors.TooBusy: Kind(429, "too-busy", "Too busy"),
 }
 
