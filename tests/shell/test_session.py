@@ -21,7 +21,7 @@ from core.errors import NotFound, PlatformError, TenantGone, TenantNotReady
 from core.tenant import Tenant, TenantState
 from shell.audit import append_entry, append_platform_entry
 from shell.database import Connection, Pool, open_pool
-from shell.queries import SQL_FOLDER
+from shell.queries import SQL, SQL_FOLDER
 from shell.session import owner_session, platform_session, tenant_session
 from shell.tables import UsageEvents
 from tests.events import store, usage
@@ -533,3 +533,25 @@ async def _work(pool: Pool, tenant: Tenant) -> None:
         seen = await connection.fetch("SELECT DISTINCT tableoid::regclass::text AS name FROM usage_events")
         assert [row["name"] for row in seen] == ["usage_events"]
         assert await connection.fetchval("SELECT current_user") == tenant.schema
+
+
+async def test_a_role_that_the_application_may_not_take_on_is_refused_for_good(
+    installation: Installation,
+) -> None:
+    tenant = await found(installation)
+    async with owner_session(installation.owner_pool) as owner:
+        await owner.connection.execute(f"REVOKE {tenant.schema} FROM platform_app")
+    with pytest.raises(InsufficientPrivilegeError):
+        async with tenant_session(installation.pool, tenant_id=tenant.id):
+            pass
+    async with owner_session(installation.owner_pool) as owner:
+        await owner.connection.execute(f"GRANT {tenant.schema} TO platform_app WITH INHERIT FALSE, SET TRUE")
+    async with tenant_session(installation.pool, tenant_id=tenant.id, readonly=True) as session:
+        assert await session.connection.fetchval("SHOW transaction_read_only") == "on"
+
+
+async def test_memberships_that_a_backend_remembers_wrongly_can_be_forgotten(
+    installation: Installation,
+) -> None:
+    async with platform_session(installation.pool, readonly=True) as session:
+        assert await session.connection.fetchval(SQL["forget_memberships"]) is False

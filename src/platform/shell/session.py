@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from asyncpg.exceptions import PostgresError
+from asyncpg.exceptions import InsufficientPrivilegeError, PostgresError
 from piccolo.query.base import Query
 
 from core.errors import NotFound, TenantNotReady
@@ -89,7 +89,7 @@ async def tenant_session(
     """
     async with _transaction(pool, readonly=readonly, snapshot=snapshot) as connection:
         name, key = ("enter_tenant", tenant_id) if slug is None else ("enter_tenant_by_slug", slug)
-        row = _admitted(await connection.fetchrow(SQL[name], key))
+        row = await _entered(connection, name, key, begin=_BEGIN[readonly, snapshot])
         yield TenantSession(connection, tenant_of(row))
 
 
@@ -103,7 +103,7 @@ async def enter_tenant(session: Session, tenant_id: UUID) -> TenantSession:
 async def closing_session(pool: Pool, tenant_id: UUID) -> AsyncIterator[ClosingSession]:
     """One transaction as a tenant, in which nobody else closes its days; raises what tenant_session does."""
     async with _transaction(pool, readonly=False) as connection:
-        row = _admitted(await connection.fetchrow(SQL["enter_tenant_to_close"], tenant_id))
+        row = await _entered(connection, "enter_tenant_to_close", tenant_id)
         card = rate_card(_PRICES.decode(row["prices"] or "[]"))
         yield ClosingSession(connection, tenant_of(row), card)
 
@@ -121,6 +121,19 @@ async def owner_session(
         if role is not None:
             await connection.execute("SELECT set_config('role', $1, true)", role)
         yield Session(connection)
+
+
+async def _entered(
+    connection: Connection, name: str, key: UUID | str | None, *, begin: str = "BEGIN"
+) -> asyncpg.Record:
+    """Take on a tenant's role as the first thing in a transaction, which may begin a second time for it."""
+    try:
+        return _admitted(await connection.fetchrow(SQL[name], key))
+    except InsufficientPrivilegeError:  # the backend may have missed the grant of a tenant's role that is new
+        await connection.execute("ROLLBACK")
+        await connection.execute(SQL["forget_memberships"])
+        await connection.execute(begin)
+        return _admitted(await connection.fetchrow(SQL[name], key))
 
 
 def _admitted(row: asyncpg.Record | None) -> asyncpg.Record:

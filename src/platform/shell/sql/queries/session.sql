@@ -37,3 +37,8 @@ SELECT t.*,
        END
 FROM public.tenants AS t
 WHERE t.id = $1;
+
+-- name: forget_memberships
+-- A backend remembers one role's memberships. Where a role is granted while it reads them, it remembers the list
+-- without that role until the next grant. Asked for another role's, it reads them again.
+SELECT pg_has_role('platform_tenant', 'platform_app', 'SET');
