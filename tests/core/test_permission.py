@@ -30,6 +30,8 @@ api-keys:write          yes    yes    -       -       yes       -
 data:export             yes    yes    -       -       yes       -
 certificates:read       -      -      -       -       yes       yes
 archives:read           -      -      -       -       yes       -
+retention:read          yes    yes    -       -       yes       yes
+retention:write         yes    -      -       -       yes       -
 legal-holds:read        -      -      -       -       yes       yes
 legal-holds:write       -      -      -       -       yes       -
 audit:read              yes    yes    -       -       yes       yes

@@ -23,6 +23,7 @@ import core.legal_hold
 import core.money
 import core.pricing
 import core.registration
+import core.retention
 import core.tenant
 import core.usage
 import shell.accounts
@@ -33,6 +34,7 @@ import shell.certificates
 import shell.exports
 import shell.invitations
 import shell.invoices
+import shell.retention
 import shell.second_factor
 import shell.usage
 import shell.users
@@ -51,6 +53,7 @@ import web.persons
 import web.prices
 import web.problems
 import web.register
+import web.retention
 import web.second_factor
 import web.sessions
 import web.sign_in
@@ -79,6 +82,7 @@ MODULES = [
     core.certificate, core.erasure, core.erasure_scan, shell.certificates, web.erasure, web.exports,
     shell.users, shell.invitations, shell.api_keys, shell.accounts, shell.second_factor, shell.exports,
     core.legal_hold, web.legal_holds, web.persons,
+    core.retention, shell.retention, web.retention,
 ]  # fmt: skip
 STRUCTS = {
     value.__name__: value

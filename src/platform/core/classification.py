@@ -329,6 +329,14 @@ CLASSIFICATION: dict[Table, dict[str, Column]] = {
         "lifted_at": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
         "lift_reason": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
     },
+    _public("retention_policies", Activity.DATA_PROTECTION): {
+        "tenant_id": Column(TENANT, IDENTITY, DELETE_ROW, EXPORTED),
+        "transactional_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "user_activity_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "files_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "grace_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "changed_at": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+    },
     _public("schema_migrations", Activity.OPERATION): {
         "version": Column(PLATFORM, OPERATIONAL, KEEP, INTERNAL),
         "name": Column(PLATFORM, OPERATIONAL, KEEP, INTERNAL),
@@ -482,6 +490,12 @@ CLASSIFICATION: dict[Table, dict[str, Column]] = {
     _tenant("invoice_numbers", Activity.BILLING): {
         "year": Column(TENANT, BILLING, ARCHIVE, EXPORTED),
         "last": Column(TENANT, BILLING, ARCHIVE, EXPORTED),
+    },
+    _tenant("retention_marks", Activity.DATA_PROTECTION): {
+        "target": Column(TENANT, OPERATIONAL, DELETE_ROW, INTERNAL),
+        "before": Column(TENANT, OPERATIONAL, DELETE_ROW, INTERNAL),
+        "marked_at": Column(TENANT, OPERATIONAL, DELETE_ROW, INTERNAL),
+        "deleted_at": Column(TENANT, OPERATIONAL, DELETE_ROW, INTERNAL),
     },
     _tenant("schema_migrations", Activity.OPERATION): {
         "version": Column(PLATFORM, OPERATIONAL, DELETE_ROW, INTERNAL),

@@ -32,6 +32,7 @@ class JobKind(StrEnum):
     ERASE_TENANT = "erase_tenant"
     DESTROY_ARCHIVE = "destroy_archive"
     EXPORT_TENANT = "export_tenant"
+    RETAIN = "retain"
     ERASE_PERSON = "erase_person"
     RESET_PASSWORD = "reset_password"  # noqa: S105 -- the name of a kind
 

@@ -45,6 +45,8 @@ class Permission(StrEnum):
     CERTIFICATES_READ = "certificates:read"
     ARCHIVES_READ = "archives:read"
     DATA_EXPORT = "data:export"
+    RETENTION_READ = "retention:read"
+    RETENTION_WRITE = "retention:write"
     LEGAL_HOLDS_READ = "legal-holds:read"
     LEGAL_HOLDS_WRITE = "legal-holds:write"
     AUDIT_READ = "audit:read"
@@ -68,15 +70,17 @@ _ADMIN = _MEMBER | {
     Permission.USERS_WRITE,
     Permission.API_KEYS_READ,
     Permission.API_KEYS_WRITE,
+    Permission.RETENTION_READ,
     Permission.DATA_EXPORT,
     Permission.AUDIT_READ,
 }
-_OWNER = _ADMIN | {Permission.TENANT_POLICY, Permission.TENANT_DELETE}
+_OWNER = _ADMIN | {Permission.TENANT_POLICY, Permission.TENANT_DELETE, Permission.RETENTION_WRITE}
 _AUDITOR = frozenset(
     {
         Permission.TENANTS_LIST,
         Permission.CERTIFICATES_READ,
         Permission.LEGAL_HOLDS_READ,
+        Permission.RETENTION_READ,
         Permission.AUDIT_READ,
         Permission.PLATFORM_AUDIT_READ,
     }

@@ -1,8 +1,9 @@
 """The worker's broker: a Redis stream, listened to until the worker stops, however often Redis goes away."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 from uuid import UUID
 
 import structlog
@@ -15,6 +16,7 @@ from jobs.context import WorkerContext
 from jobs.erasure import find_due_erasures, find_expired_archives, mirror_ledger
 from jobs.invoicing import find_unbilled_months
 from jobs.portability import remove_expired_exports
+from jobs.retention import find_retention
 from jobs.runner import run_job
 from jobs.schedule import Finder
 from jobs.sweep import forget_finished, sweep_jobs
@@ -97,4 +99,16 @@ def worker_broker(redis_url: Secret, context: WorkerContext) -> PatientBroker:
     broker.register_task(sweep, task_name=Finder.SWEEP_JOBS)
     broker.register_task(open_days, task_name=Finder.FIND_OPEN_DAYS)
     broker.register_task(unbilled_months, task_name=Finder.FIND_UNBILLED_MONTHS)
+    broker.register_task(_bound(find_retention, context), task_name=Finder.FIND_RETENTION)
     return broker
+
+
+def _bound(
+    find: Callable[[WorkerContext], Awaitable[None]], context: WorkerContext
+) -> Callable[[], Coroutine[Any, Any, None]]:
+    """A finder as a task without arguments."""
+
+    async def found() -> None:
+        await find(context)
+
+    return found

@@ -10,7 +10,7 @@ from structlog.contextvars import bound_contextvars
 
 from core.errors import WorkerLost
 from core.job import MAX_ATTEMPTS, Job, JobKind
-from jobs import closing, erasure, invoicing, password_reset, persons, portability, provisioning
+from jobs import closing, erasure, invoicing, password_reset, persons, portability, provisioning, retention
 from jobs.context import WorkerContext
 from jobs.progress import Progress
 from shell import jobs as table
@@ -28,6 +28,7 @@ HANDLERS: dict[JobKind, Handler] = {
     JobKind.ERASE_TENANT: erasure.erase_tenant,
     JobKind.DESTROY_ARCHIVE: erasure.destroy_archive,
     JobKind.EXPORT_TENANT: portability.export_tenant,
+    JobKind.RETAIN: retention.retain,
     JobKind.ERASE_PERSON: persons.erase_persons_details,
     JobKind.RESET_PASSWORD: password_reset.send_reset_mail,
 }

@@ -10,6 +10,7 @@ FORGET_SECONDS = 3_600
 ERASURE_SECONDS = 60
 ARCHIVE_SECONDS = 3_600
 EXPIRE_SECONDS = 600
+RETENTION_SECONDS = 3_600
 
 
 class Finder(StrEnum):
@@ -23,6 +24,7 @@ class Finder(StrEnum):
     MIRROR_LEDGER = "mirror_ledger"
     FIND_EXPIRED_ARCHIVES = "find_expired_archives"
     REMOVE_EXPIRED_EXPORTS = "remove_expired_exports"
+    FIND_RETENTION = "find_retention"
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -43,4 +45,5 @@ def schedules(settings: Settings) -> tuple[Schedule, ...]:
         Schedule(Finder.MIRROR_LEDGER, ERASURE_SECONDS),
         Schedule(Finder.FIND_EXPIRED_ARCHIVES, ARCHIVE_SECONDS),
         Schedule(Finder.REMOVE_EXPIRED_EXPORTS, EXPIRE_SECONDS),
+        Schedule(Finder.FIND_RETENTION, RETENTION_SECONDS),
     )

@@ -9,6 +9,8 @@ import msgspec
 from core.anomaly import Severity
 from core.errors import NotFound
 from core.resource import Resource
+from core.retention import AgedTable
+from shell import retention
 from shell.session import TenantSession
 from shell.tables import Anomalies
 
@@ -38,6 +40,9 @@ async def page(
 ) -> list[Anomaly]:
     """Anomalies from the latest day, after a key; one more than `limit`, where there are more."""
     query = Anomalies.select().order_by(Anomalies.day, Anomalies.id, ascending=False).limit(limit + 1)
+    horizon = await retention.horizon(session, AgedTable.ANOMALIES)
+    if horizon is not None:
+        query = query.where(Anomalies.detected_at >= horizon)
     if acknowledged is not None:
         at = Anomalies.acknowledged_at
         query = query.where(at.is_not_null() if acknowledged else at.is_null())

@@ -10,6 +10,7 @@ import msgspec
 from core.resource import Resource
 from core.usage import UsageEvent
 from shell.queries import SQL
+from shell.retention import require_taken
 from shell.session import TenantSession
 
 UsageKey = tuple[datetime, str, str]
@@ -28,9 +29,14 @@ class StoredEvent(msgspec.Struct, frozen=True):
 
 
 async def store(session: TenantSession, events: Sequence[UsageEvent]) -> int:
-    """Store the events whose keys are new, in the order given; gives how many those are."""
+    """Store the events whose keys are new, in the order given; gives how many those are.
+
+    Raises BeforeHorizon for what retention has deleted: its keys may be forgotten.
+    """
+    now = datetime.now(UTC)
+    await require_taken(session, events, now)
     encoded = msgspec.json.encode(events).decode()
-    return int(await session.connection.fetchval(SQL["insert_usage"], encoded, datetime.now(UTC)))
+    return int(await session.connection.fetchval(SQL["insert_usage"], encoded, now))
 
 
 async def page(

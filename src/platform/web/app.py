@@ -47,6 +47,7 @@ from web.persons import persons_router
 from web.prices import prices_router
 from web.problems import EXCEPTION_HANDLERS
 from web.register import register_router
+from web.retention import retention_router
 from web.second_factor import second_factor_router
 from web.services import Services, provide_identity, provide_services
 from web.sessions import sessions_router
@@ -77,6 +78,7 @@ def application(settings: Settings) -> Litestar:
             exports_router,
             legal_holds_router,
             persons_router,
+            retention_router,
         ],
     )
     api = Router(

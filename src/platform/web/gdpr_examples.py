@@ -7,12 +7,25 @@ _TENANT_ID = "5f0c2f5e-8f0a-4c57-9a39-0d7a7c1b2a10"
 _USER_ID = "0a3d3f4e-5b6c-4d7e-8f90-a1b2c3d4e5f6"
 _OTHER_ID = "9b2d6a54-1c3e-4f58-8a7b-6c5d4e3f2a1b"
 
+_DUE = {
+    "target": "usage_events",
+    "hide_before": "2026-08-26T22:00:00Z",
+    "hidden_rows": 96,
+    "delete_before": "2026-07-26T22:00:00Z",
+    "deleted_rows": 1200,
+}
+
 GDPR_EXAMPLES: dict[str, list[Any]] = {
     "PersonErasure": [{"confirm": "ada@example.com"}],
     "Rectification": [
         {"full_name": "Ada King"},
         {"email": "ada@new.example.com", "password": "correct horse battery staple"},
     ],
+    "Due": [_DUE],
+    "RetentionPolicy": [
+        {"transactional_days": 90, "user_activity_days": 180, "files_days": 365, "grace_days": 30}
+    ],
+    "RetentionPreview": [{"items": [_DUE]}],
     "Restriction": [{"reason": "The person disputes the address, ticket 4711"}],
     "HoldLift": [{"reason": "The case was settled on 2027-03-01"}],
     "HoldWanted": [{"reason": "Case 4 O 123/26, Landgericht Berlin", "user_id": None}],

@@ -46,7 +46,9 @@ WHERE invited_by = $1 AND idempotency_key = $2;
 
 -- name: invitation_page
 SELECT id, email, role, invited_by, created_at, expires_at, accepted_at, revoked_at FROM invitations
-WHERE $1::timestamptz IS NULL OR (created_at, id) > ($1, $2)
+WHERE ($1::timestamptz IS NULL OR (created_at, id) > ($1, $2))
+  AND coalesce(accepted_at, revoked_at, expires_at)
+      >= coalesce((SELECT max(before) FROM retention_marks WHERE target = 'invitations'), '-infinity')
 ORDER BY created_at, id
 LIMIT $3;
 

@@ -95,7 +95,8 @@ SELECT EXISTS (SELECT FROM usage_batches)
 -- name: list_usage
 SELECT id, source, resource, quantity, occurred_at, received_at, attributes
 FROM usage_events
-WHERE ($1::text IS NULL OR resource = $1)
+WHERE occurred_at >= coalesce((SELECT max(before) FROM retention_marks WHERE target = 'usage_events'), '-infinity')
+  AND ($1::text IS NULL OR resource = $1)
   AND ($2::text IS NULL OR source = $2)
   AND ($3::timestamptz IS NULL OR occurred_at >= $3)
   AND ($4::timestamptz IS NULL OR occurred_at < $4)

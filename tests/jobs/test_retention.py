@@ -1,0 +1,172 @@
+"""Retention on real rows: hidden first, deleted after the grace, and never counted twice."""
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+
+from core.errors import BeforeHorizon
+from core.job import JobKind
+from core.retention import AgedTable, RetentionPolicy
+from core.tenant import Tenant
+from jobs.closing import close
+from jobs.progress import Progress
+from jobs.retention import find_retention, retain
+from shell import legal_holds, retention, tenants, usage
+from shell.session import platform_session, tenant_session
+from tests.events import store
+from tests.events import usage as event
+from tests.installation import Installation, found, queued, rows
+
+NOW = datetime.now(UTC)
+OLD, RECENT = NOW - timedelta(days=200), NOW - timedelta(days=10)
+
+
+async def run(installation: Installation, tenant: Tenant) -> None:
+    """One run of the job, as the worker runs it."""
+    job = await queued(installation, JobKind.RETAIN, tenant)
+    await retain(installation.context, job, Progress(installation.context, job.id))
+
+
+async def age_marks(installation: Installation, tenant: Tenant, days: int) -> None:
+    """Let the grace period pass."""
+    statement = (
+        f"UPDATE {tenant.schema}.retention_marks SET marked_at = marked_at - make_interval(days => $1)"
+    )
+    await rows(installation, statement, days)
+
+
+async def events_of(installation: Installation, tenant: Tenant) -> tuple[int, int]:
+    """How many events readers see, and how many rows there are."""
+    async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
+        seen = await usage.page(
+            session, resource=None, source=None, start=None, end=None, after=None, limit=100
+        )
+        return len(seen), int(await session.connection.fetchval("SELECT count(*) FROM usage_events"))
+
+
+async def aggregated(installation: Installation, tenant: Tenant) -> list[object]:
+    """What each day amounts to."""
+    query = f"SELECT day, quantity FROM {tenant.schema}.daily_usage ORDER BY day"
+    return [tuple(row.values()) for row in await rows(installation, query)]
+
+
+async def stored(installation: Installation, tenant: Tenant) -> None:
+    """An old event and a recent one, aggregated."""
+    await store(installation, tenant, event("old", at=OLD), event("new", at=RECENT))
+    await close(installation.context, tenant.id)
+
+
+async def test_old_usage_is_hidden_then_deleted_and_its_days_stay(
+    installation: Installation, tenant: Tenant
+) -> None:
+    await stored(installation, tenant)
+    days = await aggregated(installation, tenant)
+    await run(installation, tenant)
+    assert await events_of(installation, tenant) == (1, 2)
+    await age_marks(installation, tenant, 31)
+    await run(installation, tenant)
+    await run(installation, tenant)
+    assert await events_of(installation, tenant) == (1, 1)
+    assert await aggregated(installation, tenant) == days
+    query = "SELECT details FROM public.audit_log WHERE chain = $1 AND action = 'retention.run'"
+    entries = [str(row["details"]) for row in await rows(installation, query, tenant.chain)]
+    assert len(entries) == 3
+    assert sum('"usage_events_deleted":"1"' in entry for entry in entries) == 1
+
+
+async def test_a_deleted_event_that_is_sent_again_is_refused_and_zeroes_no_day(
+    installation: Installation, tenant: Tenant
+) -> None:
+    await stored(installation, tenant)
+    days = await aggregated(installation, tenant)
+    await run(installation, tenant)
+    await age_marks(installation, tenant, 31)
+    await run(installation, tenant)
+    for name in ("old", "late"):
+        with pytest.raises(BeforeHorizon):
+            await store(installation, tenant, event(name, at=OLD))
+    await close(installation.context, tenant.id)
+    assert await aggregated(installation, tenant) == days
+
+
+async def test_what_was_back_filled_is_aggregated_before_it_is_hidden(
+    installation: Installation, tenant: Tenant
+) -> None:
+    await store(installation, tenant, event("old", at=OLD))
+    await run(installation, tenant)
+    assert await events_of(installation, tenant) == (1, 1)
+    await close(installation.context, tenant.id)
+    await run(installation, tenant)
+    assert await events_of(installation, tenant) == (0, 1)
+
+
+async def test_a_hold_keeps_hidden_rows_until_it_is_lifted(
+    installation: Installation, tenant: Tenant
+) -> None:
+    await stored(installation, tenant)
+    await run(installation, tenant)
+    await age_marks(installation, tenant, 31)
+    async with platform_session(installation.pool) as session:
+        await tenants.lock(session, tenant.id)
+        hold = await legal_holds.place(session, tenant.id, user_id=None, reason="case", by=tenant.id)
+    await run(installation, tenant)
+    assert await events_of(installation, tenant) == (1, 2)
+    assert await retention.delete_batch(installation.pool, tenant.id, AgedTable.USAGE_EVENTS, NOW) == 0
+    async with platform_session(installation.pool) as session:
+        await legal_holds.lift(session, tenant.id, hold.id, reason="over", by=tenant.id)
+    await run(installation, tenant)
+    assert await events_of(installation, tenant) == (1, 1)
+
+
+async def test_a_dry_run_says_what_would_go_and_changes_nothing(
+    installation: Installation, tenant: Tenant
+) -> None:
+    await stored(installation, tenant)
+    due = {each.target: each for each in await retention.preview(installation.pool, tenant.id, NOW)}
+    assert (due[AgedTable.USAGE_EVENTS].hidden_rows, due[AgedTable.USAGE_EVENTS].deleted_rows) == (1, 0)
+    assert due[AgedTable.SESSIONS].hidden_rows == 0
+    assert await events_of(installation, tenant) == (2, 2)
+    await run(installation, tenant)
+    later = NOW + timedelta(days=31)
+    [usage_due, *_] = await retention.preview(installation.pool, tenant.id, later)
+    assert usage_due.deleted_rows == 1
+
+
+async def test_batches_are_small_and_go_on_until_nothing_is_left(
+    installation: Installation, tenant: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    await store(installation, tenant, *(event(f"old-{number}", at=OLD) for number in range(5)))
+    await close(installation.context, tenant.id)
+    await run(installation, tenant)
+    await age_marks(installation, tenant, 31)
+    assert await retention.delete_batch(installation.pool, tenant.id, AgedTable.USAGE_EVENTS, RECENT) == 2
+    await run(installation, tenant)
+    assert await events_of(installation, tenant) == (0, 0)
+
+
+@pytest.mark.parametrize("target", list(AgedTable))
+async def test_every_target_can_be_counted_and_deleted_from(
+    installation: Installation, tenant: Tenant, target: AgedTable
+) -> None:
+    assert await retention.delete_batch(installation.pool, tenant.id, target, NOW) == 0
+    due = {each.target for each in await retention.preview(installation.pool, tenant.id, NOW)}
+    assert target in due
+
+
+async def test_a_tenant_has_one_run_a_day(own_installation: Installation) -> None:
+    tenant = await found(own_installation)
+    await find_retention(own_installation.context)
+    await find_retention(own_installation.context)
+    query = "SELECT tenant_id FROM public.jobs WHERE kind = 'retain'"
+    assert [row["tenant_id"] for row in await rows(own_installation, query)] == [tenant.id]
+
+
+async def test_a_policy_is_kept(installation: Installation, tenant: Tenant) -> None:
+    policy = RetentionPolicy(transactional_days=40, grace_days=7)
+    async with platform_session(installation.pool) as session:
+        assert await retention.policy_of(session, tenant.id) == RetentionPolicy()
+        await retention.set_policy(session, tenant.id, policy)
+        assert await retention.policy_of(session, tenant.id) == policy
+    assert msgspec.structs.asdict(policy)["files_days"] == 365
