@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import SettingInvalid
-from shell.mail import Mail, MailNotSent, send
+from shell.mail import Mail, MailNotSent, forget, send
 from shell.settings import Secret, Settings, load_settings
 
 MAIL = Mail("ada@example.com", "Reset your password", "The token: epr_acme_x — soon over.\n")
@@ -63,6 +63,16 @@ async def test_without_a_server_mail_is_kept_as_files_that_only_the_owner_reads(
     message = parsed(files[0].read_bytes())
     assert (message["To"], message["Subject"]) == (MAIL.to, MAIL.subject)
     assert message.get_content() == MAIL.text
+
+
+async def test_mails_that_are_kept_are_forgotten_by_their_recipient(tmp_path: Path) -> None:
+    settings = Settings(data=tmp_path)
+    assert forget(settings, frozenset({MAIL.to})) == 0
+    for to in (MAIL.to, "Ada@Example.com", "grace@example.com"):
+        await send(settings, Mail(to, MAIL.subject, MAIL.text))
+    assert forget(settings, frozenset({MAIL.to})) == 2
+    (left,) = settings.mail_folder.iterdir()
+    assert parsed(left.read_bytes())["To"] == "grace@example.com"
 
 
 async def test_a_server_is_handed_the_mail_for_its_one_recipient() -> None:

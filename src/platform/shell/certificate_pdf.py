@@ -18,18 +18,23 @@ from shell.certificates import Certificate
 
 TITLE = ParagraphStyle("title", fontName="Helvetica-Bold", fontSize=18, leading=24, spaceAfter=2 * mm)
 HEAD = ParagraphStyle(
-    "head", fontName="Helvetica-Bold", fontSize=11, leading=14, spaceBefore=6 * mm, spaceAfter=2 * mm
+    "head", fontName="Helvetica-Bold", fontSize=11, leading=14, spaceBefore=4 * mm, spaceAfter=1 * mm
 )
 TEXT = ParagraphStyle("text", fontName="Helvetica", fontSize=9.5, leading=13)
 SMALL = ParagraphStyle("small", fontName="Courier", fontSize=7.5, leading=10, wordWrap="CJK")
-WIDTHS = [48 * mm, 122 * mm]
+WIDTHS = [46 * mm, 119 * mm]
 GRID = TableStyle(
     [
         ("VALIGN", (0, 0), (-1, -1), "TOP"),
         ("LINEBELOW", (0, 0), (-1, -1), 0.3, colors.Color(0.8, 0.8, 0.8)),
         ("LEFTPADDING", (0, 0), (0, -1), 0),
+        ("TOPPADDING", (0, 0), (-1, -1), 2),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 2),
     ]
 )
+
+UNDECOMPOSED = str.maketrans("ŁłĐđĦħŦŧ", "LlDdHhTt")
+"""Letters of EU languages whose marks Unicode does not take apart."""
 
 STEPS: dict[Step, str] = {
     Step.FREEZE: "Closed to its users",
@@ -73,8 +78,8 @@ def pdf_of(certificate: Certificate) -> bytes:
         pagesize=A4,
         leftMargin=20 * mm,
         rightMargin=20 * mm,
-        topMargin=20 * mm,
-        bottomMargin=18 * mm,
+        topMargin=16 * mm,
+        bottomMargin=14 * mm,
         title="Certificate of erasure",
         author=_printable(statement.issuer),
         invariant=1,
@@ -99,7 +104,7 @@ def _proof(proof: EntryProof) -> list[tuple[str, str]]:
 
 def _scan(statement: Statement) -> list[tuple[str, str]]:
     scan = statement.scan
-    looked_for = f"{scan.emails} e-mail addresses, {scan.names} names, {scan.user_ids} ids of accounts"
+    looked_for = f"e-mail addresses: {scan.emails}, names: {scan.names}, ids of accounts: {scan.user_ids}"
     return [
         ("Looked for", looked_for),
         ("In", "every table of the shared schema, all keys and values of Redis, the logs of the worker"),
@@ -121,7 +126,7 @@ def _section(
 ) -> list[Flowable]:
     cells = [[_paragraph(name, TEXT), _paragraph(value, TEXT)] for name, value in rows]
     cells += [[_paragraph(name, TEXT), _paragraph(value, SMALL)] for name, value in small]
-    return [Paragraph(title, HEAD), Table(cells, colWidths=WIDTHS, style=GRID)]
+    return [Paragraph(title, HEAD), Table(cells, colWidths=WIDTHS, style=GRID, hAlign="LEFT")]
 
 
 def _paragraph(text: str, style: ParagraphStyle) -> Paragraph:
@@ -134,7 +139,7 @@ def _printable(text: str) -> str:
         letter
         if _is_printable(letter)
         else unicodedata.normalize("NFKD", letter).encode("ascii", "ignore").decode() or "?"
-        for letter in text
+        for letter in text.translate(UNDECOMPOSED)
     )
 
 

@@ -5,6 +5,7 @@ often and by however many workers it is begun. What lies outside of that transac
 of audit entries) is done before it commits, and may be done twice.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from uuid import UUID
@@ -15,7 +16,7 @@ from core.audit import PLATFORM_CHAIN, SYSTEM, AuditEntry
 from core.deletion_ledger import erased_schema, erased_tenant
 from core.erasure import Identifiers, Step, erased_slug, tables_of_tenants
 from core.tenant import Tenant, TenantEvent, TenantState, next_state
-from shell import deletion_ledger, erasures, exports, legal_archive, tenants
+from shell import deletion_ledger, erasures, exports, legal_archive, mail, tenants
 from shell.audit import append_platform_entry, erase_details_of_chain, erase_details_of_person
 from shell.audit_key import audit_signer
 from shell.audit_log import prove_entry
@@ -109,11 +110,12 @@ async def _delete_data(erasing: Erasing, session: Session, tenant: Tenant) -> Fa
 
 
 async def _delete_outside(erasing: Erasing) -> None:
-    """Delete packages, and take details and addresses out of the tenant's chain and its people's entries."""
+    """Delete packages and kept mails; take details out of the tenant's chain and its people's entries."""
     now, tenant, owner_pool = datetime.now(UTC), erasing.tenant, erasing.owner_pool
     async with owner_session(owner_pool) as session:
         identifiers = await erasures.identifiers_of(session, tenant.id, erasing.secret)
     await exports.remove_of_tenant(owner_pool, erasing.objects, tenant.id)
+    await asyncio.to_thread(mail.forget, erasing.settings, identifiers.emails)
     await erase_details_of_chain(owner_pool, tenant.chain, now)
     for person in identifiers.user_ids:
         await erase_details_of_person(owner_pool, person, chains=[PLATFORM_CHAIN], now=now)

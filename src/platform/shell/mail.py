@@ -1,6 +1,8 @@
 """Mail: by SMTP where it is set, else as files in the data folder."""
 
 import asyncio
+import email
+import email.policy
 import secrets
 import smtplib
 import ssl
@@ -45,6 +47,17 @@ async def send(settings: Settings, mail: Mail) -> None:
     except (OSError, smtplib.SMTPException, ValueError, IndexError) as error:  # the last two: no address
         # Not `from error`: what the mail server says, and logs would show, repeats the recipient's address.
         raise MailNotSent(reason=type(error).__name__) from None
+
+
+def forget(settings: Settings, addresses: frozenset[str]) -> int:
+    """Delete the mails to these addresses that are kept as files; gives how many."""
+    forgotten = 0
+    for file in settings.mail_folder.glob("*.eml"):
+        message = email.message_from_bytes(file.read_bytes(), policy=email.policy.default)
+        if str(message["To"]).lower() in addresses:
+            file.unlink(missing_ok=True)
+            forgotten += 1
+    return forgotten
 
 
 def _send(settings: Settings, mail: Mail) -> None:
