@@ -189,7 +189,7 @@ def _written(instant: datetime) -> Written:
 
 def _verified(file: Path, signer: AuditSigner, entries: int) -> float:
     started = time.perf_counter()
-    report = verify_file(file, public_key=signer.public_key, kept_in=[], progress=lambda _: None)
+    report = verify_file(file, public_keys=[signer.public_key], kept_in=[], progress=lambda _: None)
     rate = entries / (time.perf_counter() - started)
     assert report.finding is None
     assert report.entries == entries

@@ -150,6 +150,14 @@ def test_a_checkpoint_of_another_log_proves_nothing(exported: Exported, tmp_path
     assert "has no checkpoint of eu-platform/audit/" in answer.output
 
 
+def test_each_checkpoint_needs_one_of_the_keys(exported: Exported) -> None:
+    other = public_key_text(bytes(32))
+    assert verify(exported, "--key", other).exit_code == 0
+    answer = verify(msgspec.structs.replace(exported, key=other))
+    assert answer.exit_code == 3
+    assert "is not signed by this key" in answer.output
+
+
 def test_what_is_missing_or_no_key_is_said_in_a_sentence(exported: Exported, tmp_path: Path) -> None:
     assert verify(exported, file=tmp_path / "nothing").exit_code == 1
     answer = verify(msgspec.structs.replace(exported, key="rubbish"))

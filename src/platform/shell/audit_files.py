@@ -1,6 +1,6 @@
 """Files of the audit log on this machine: exports that are checked, and checkpoints that were kept."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 
@@ -22,16 +22,20 @@ class NoCheckpointOfLog(PlatformError):
 
 
 def verify_file(
-    file: Path, *, public_key: bytes, kept_in: list[Path], progress: Callable[[int], None]
+    file: Path, *, public_keys: Sequence[bytes], kept_in: Sequence[Path], progress: Callable[[int], None]
 ) -> Report:
     """Check an exported log, also against checkpoints in other files; tells progress in bytes.
+
+    A log has several keys where its key was replaced; each checkpoint needs a signature of one of them.
 
     Raises OSError, CheckpointMalformed, NoCheckpointOfLog.
     """
     older = [note for kept in kept_in for note in _kept_of_log(kept, _origin_of(file))]
     with file.open("rb") as stream:
         return verify(
-            _chunks(stream, progress), is_signed=lambda note: is_signed_by(note, public_key), older=older
+            _chunks(stream, progress),
+            is_signed=lambda note: any(is_signed_by(note, key) for key in public_keys),
+            older=older,
         )
 
 

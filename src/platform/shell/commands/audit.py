@@ -60,7 +60,13 @@ async def key(data: Path | None) -> None:
 
 @audit.command()
 @click.argument("file", type=_FILE)
-@click.option("--key", "public_key", required=True, help="The public key, as `audit key` prints it.")
+@click.option(
+    "--key",
+    "public_keys",
+    required=True,
+    multiple=True,
+    help="The public key, as `audit key` prints it. Repeated where the key was replaced.",
+)
 @click.option(
     "--checkpoint",
     "checkpoints",
@@ -69,14 +75,18 @@ async def key(data: Path | None) -> None:
     help="A checkpoint that you kept: the log must contain it. May be repeated.",
 )
 @click.option("--witness", type=_FILE, help="A witness's file: the log must contain all that it saw.")
-def verify(file: Path, public_key: str, checkpoints: tuple[Path, ...], witness: Path | None) -> None:
+def verify(
+    file: Path, public_keys: tuple[str, ...], checkpoints: tuple[Path, ...], witness: Path | None
+) -> None:
     """Check an exported log, with no database and no trust in who exported it.
 
     Exit code 0: the log is what was signed. 3: it is not, and the first bad entry is named. 1: an error.
     """
     kept_in = [*checkpoints, *([] if witness is None else [witness])]
     with said_in_a_sentence(), _bar(file) as progress:
-        report = verify_file(file, public_key=_parsed(public_key), kept_in=kept_in, progress=progress)
+        report = verify_file(
+            file, public_keys=[_parsed(key) for key in public_keys], kept_in=kept_in, progress=progress
+        )
     _say(report)
     if report.finding is not None:
         raise SystemExit(NOT_AS_SIGNED)
