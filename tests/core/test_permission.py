@@ -32,6 +32,8 @@ certificates:read       -      -      -       -       yes       yes
 archives:read           -      -      -       -       yes       -
 retention:read          yes    yes    -       -       yes       yes
 retention:write         yes    -      -       -       yes       -
+registers:read          -      -      -       -       yes       yes
+registers:write         -      -      -       -       yes       -
 legal-holds:read        -      -      -       -       yes       yes
 legal-holds:write       -      -      -       -       yes       -
 audit:read              yes    yes    -       -       yes       yes

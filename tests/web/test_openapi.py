@@ -22,6 +22,8 @@ import core.job
 import core.legal_hold
 import core.money
 import core.pricing
+import core.processing_register
+import core.register_case
 import core.registration
 import core.retention
 import core.tenant
@@ -53,6 +55,7 @@ import web.persons
 import web.prices
 import web.problems
 import web.register
+import web.registers
 import web.retention
 import web.second_factor
 import web.sessions
@@ -83,6 +86,7 @@ MODULES = [
     shell.users, shell.invitations, shell.api_keys, shell.accounts, shell.second_factor, shell.exports,
     core.legal_hold, web.legal_holds, web.persons,
     core.retention, shell.retention, web.retention,
+    core.register_case, core.processing_register, web.registers,
 ]  # fmt: skip
 STRUCTS = {
     value.__name__: value

@@ -249,6 +249,12 @@ class ProcessingRestricted(PlatformError):
     """The processing of this person's data is restricted; lift the restriction first."""
 
 
+class CaseStepRefused(PlatformError):
+    """A case that is {state} cannot take the step {step}."""
+
+    fields = ("state", "step")
+
+
 class BeforeHorizon(PlatformError):
     """Usage from before {horizon} was deleted by the retention policy, and is taken no more."""
 

@@ -47,6 +47,8 @@ class Permission(StrEnum):
     DATA_EXPORT = "data:export"
     RETENTION_READ = "retention:read"
     RETENTION_WRITE = "retention:write"
+    REGISTERS_READ = "registers:read"
+    REGISTERS_WRITE = "registers:write"
     LEGAL_HOLDS_READ = "legal-holds:read"
     LEGAL_HOLDS_WRITE = "legal-holds:write"
     AUDIT_READ = "audit:read"
@@ -80,6 +82,7 @@ _AUDITOR = frozenset(
         Permission.TENANTS_LIST,
         Permission.CERTIFICATES_READ,
         Permission.LEGAL_HOLDS_READ,
+        Permission.REGISTERS_READ,
         Permission.RETENTION_READ,
         Permission.AUDIT_READ,
         Permission.PLATFORM_AUDIT_READ,

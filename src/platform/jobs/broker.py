@@ -16,6 +16,7 @@ from jobs.context import WorkerContext
 from jobs.erasure import find_due_erasures, find_expired_archives, mirror_ledger
 from jobs.invoicing import find_unbilled_months
 from jobs.portability import remove_expired_exports
+from jobs.reminders import remind_of_cases
 from jobs.retention import find_retention
 from jobs.runner import run_job
 from jobs.schedule import Finder
@@ -100,6 +101,7 @@ def worker_broker(redis_url: Secret, context: WorkerContext) -> PatientBroker:
     broker.register_task(open_days, task_name=Finder.FIND_OPEN_DAYS)
     broker.register_task(unbilled_months, task_name=Finder.FIND_UNBILLED_MONTHS)
     broker.register_task(_bound(find_retention, context), task_name=Finder.FIND_RETENTION)
+    broker.register_task(_bound(remind_of_cases, context), task_name=Finder.REMIND_OF_CASES)
     return broker
 
 

@@ -11,6 +11,7 @@ ERASURE_SECONDS = 60
 ARCHIVE_SECONDS = 3_600
 EXPIRE_SECONDS = 600
 RETENTION_SECONDS = 3_600
+REMIND_SECONDS = 900
 
 
 class Finder(StrEnum):
@@ -25,6 +26,7 @@ class Finder(StrEnum):
     FIND_EXPIRED_ARCHIVES = "find_expired_archives"
     REMOVE_EXPIRED_EXPORTS = "remove_expired_exports"
     FIND_RETENTION = "find_retention"
+    REMIND_OF_CASES = "remind_of_cases"
 
 
 class Schedule(msgspec.Struct, frozen=True):
@@ -46,4 +48,5 @@ def schedules(settings: Settings) -> tuple[Schedule, ...]:
         Schedule(Finder.FIND_EXPIRED_ARCHIVES, ARCHIVE_SECONDS),
         Schedule(Finder.REMOVE_EXPIRED_EXPORTS, EXPIRE_SECONDS),
         Schedule(Finder.FIND_RETENTION, RETENTION_SECONDS),
+        Schedule(Finder.REMIND_OF_CASES, REMIND_SECONDS),
     )

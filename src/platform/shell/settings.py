@@ -101,6 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     s3_access_key_id: Secret | None = None
     s3_secret_access_key: Secret | None = None
     export_hours: int = 72
+    data_protection_email: str | None = None
     seller_name: str = "EU Platform GmbH"
     seller_country: str = "DE"
     seller_vat_id: str | None = None

@@ -47,6 +47,7 @@ from web.persons import persons_router
 from web.prices import prices_router
 from web.problems import EXCEPTION_HANDLERS
 from web.register import register_router
+from web.registers import registers_router
 from web.retention import retention_router
 from web.second_factor import second_factor_router
 from web.services import Services, provide_identity, provide_services
@@ -93,6 +94,7 @@ def application(settings: Settings) -> Litestar:
             of_one_tenant,
             downloads_router,
             prices_router,
+            registers_router,
             audit_router,
         ],
     )

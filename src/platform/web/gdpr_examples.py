@@ -15,12 +15,44 @@ _DUE = {
     "deleted_rows": 1200,
 }
 
+_PROCESSING = {
+    "activity": "accounts",
+    "purpose": "letting people of a customer use the platform under a name and a role of their own",
+    "legal_basis": "Art. 6(1)(b) GDPR: contract",
+    "subjects": ["person"],
+    "categories": ["contact", "credential", "identity"],
+    "recipients": "administrators of the tenant; the operator of the platform",
+    "kept": "until the account or the customer is erased",
+    "security": "Argon2id, second factors, short-lived tokens",
+    "tables": ["tenant.users", "tenant.invitations"],
+}
+
 GDPR_EXAMPLES: dict[str, list[Any]] = {
     "PersonErasure": [{"confirm": "ada@example.com"}],
     "Rectification": [
         {"full_name": "Ada King"},
         {"email": "ada@new.example.com", "password": "correct horse battery staple"},
     ],
+    "CaseMove": [{"step": "report", "reason": "Reported to the authority, file 12.3-4"}],
+    "CaseWanted": [
+        {"kind": "BREACH", "summary": "Lost laptop, ticket 77", "began_at": _INSTANT, "tenant_id": None}
+    ],
+    "RegisterCase": [
+        {
+            "id": _OTHER_ID,
+            "kind": "BREACH",
+            "tenant_id": None,
+            "summary": "Lost laptop, ticket 77",
+            "began_at": _INSTANT,
+            "due_at": "2026-11-26T10:00:00Z",
+            "state": "OPEN",
+            "reason": None,
+            "created_at": _INSTANT,
+            "changed_at": _INSTANT,
+        }
+    ],
+    "ProcessingRegister": [{"controller": "EU Platform GmbH", "entries": [_PROCESSING]}],
+    "RegisterEntry": [_PROCESSING],
     "Due": [_DUE],
     "RetentionPolicy": [
         {"transactional_days": 90, "user_activity_days": 180, "files_days": 365, "grace_days": 30}

@@ -77,6 +77,7 @@ KINDS: dict[type[errors.PlatformError], Kind] = {
     errors.PeriodNotOver: Kind(409, "period-not-over", "Period not over"),
     errors.UnderLegalHold: Kind(409, "legal-hold", "Under legal hold"),
     errors.ProcessingRestricted: Kind(409, "processing-restricted", "Processing restricted"),
+    errors.CaseStepRefused: Kind(409, "case-step-refused", "Not possible for this case"),
     errors.BeforeHorizon: Kind(422, "before-horizon", "Before the retention horizon"),
     errors.NotRestricted: Kind(409, "not-restricted", "Not restricted"),
     errors.LegalHoldLifted: Kind(409, "legal-hold-lifted", "Legal hold lifted"),

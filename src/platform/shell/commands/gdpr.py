@@ -19,6 +19,7 @@ from core.portability import Format, Package
 from shell.audit import append_entry
 from shell.commands.connect import AT_THE_MACHINE, Connected, command, connected, data_option
 from shell.commands.erasure import archive, ledger, replay_erasures, verify
+from shell.commands.register import register
 from shell.commands.retention import retain
 from shell.portability import write_package
 from shell.restoration import restore
@@ -40,7 +41,7 @@ def gdpr() -> None:
     """Data protection."""
 
 
-for each in (archive, ledger, replay_erasures, verify, retain):
+for each in (archive, ledger, replay_erasures, verify, retain, register):
     gdpr.add_command(each)
 
 
