@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 from asyncpg.exceptions import InsufficientPrivilegeError
 
-from core.errors import NotFound
+from core.errors import NotFound, TenantGone
 from core.identity import Account
 from core.permission import Role
 from core.tenant import Tenant, TenantState
@@ -121,13 +121,20 @@ async def test_an_unknown_tenant_cannot_be_provisioned(installation: Installatio
         await provisioning.begin(installation.owner_pool, uuid4())
 
 
-@pytest.mark.parametrize("state", [TenantState.SUSPENDED, TenantState.DEPROVISIONING, TenantState.DELETED])
-async def test_a_tenant_past_provisioning_keeps_its_state(
+async def test_a_tenant_past_provisioning_keeps_its_state(installation: Installation, tenant: Tenant) -> None:
+    await put_into(installation, tenant, TenantState.SUSPENDED)
+    begun = await provisioning.begin(installation.owner_pool, tenant.id)
+    await provisioning.complete(installation.owner_pool, begun)
+    assert (await current(installation, tenant)).state is TenantState.SUSPENDED
+
+
+@pytest.mark.parametrize("state", [TenantState.DEPROVISIONING, TenantState.DELETED])
+async def test_a_tenant_that_is_erased_is_not_provisioned_again(
     installation: Installation, tenant: Tenant, state: TenantState
 ) -> None:
     await put_into(installation, tenant, state)
-    begun = await provisioning.begin(installation.owner_pool, tenant.id)
-    await provisioning.complete(installation.owner_pool, begun)
+    with pytest.raises(TenantGone):
+        await provisioning.begin(installation.owner_pool, tenant.id)
     assert (await current(installation, tenant)).state is state
 
 
