@@ -11,7 +11,7 @@ from core.tenant import Tenant
 from core.usage import UsageEvent
 from shell import closing
 from shell.closing import Closed
-from shell.session import closing_session, tenant_session
+from shell.session import closing_session, recording_session
 from shell.usage import store as store_events
 from tests.installation import Installation
 
@@ -51,7 +51,7 @@ def sent(event_id: str, **fields: Any) -> dict[str, Any]:
 
 async def store(installation: Installation, tenant: Tenant, *events: UsageEvent) -> int:
     """Store events, whatever their age; gives how many were new."""
-    async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
+    async with recording_session(installation.pool, tenant_id=tenant.id) as session:
         return await store_events(session, events)
 
 

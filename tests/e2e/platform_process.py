@@ -30,7 +30,7 @@ from shell.keys import ensure_key
 from shell.migrations import migrate_public
 from shell.processes import Program, Supervisor
 from shell.servers import prepare_roles
-from shell.session import platform_session, tenant_session
+from shell.session import platform_session, recording_session
 from shell.settings import Secret, Settings
 
 PATIENCE = 30.0
@@ -284,7 +284,7 @@ class Client:
 
     async def store(self, account: Account, events: Sequence[UsageEvent]) -> None:
         """Store usage of any age."""
-        async with tenant_session(self.pool, tenant_id=account.tenant_id) as session:
+        async with recording_session(self.pool, tenant_id=account.tenant_id) as session:
             await usage.store(session, events)
 
     async def enqueue(self, kind: JobKind, account: Account, **args: str) -> UUID:

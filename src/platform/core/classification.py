@@ -222,6 +222,10 @@ CLASSIFICATION: dict[Table, dict[str, Column]] = {
         "created_at": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
         "finished_at": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
     },
+    _public("usage_marks", Activity.OPERATION): {
+        "id": Column(TENANT, OPERATIONAL, DELETE_ROW, INTERNAL),
+        "tenant_id": Column(TENANT, IDENTITY, DELETE_ROW, INTERNAL),
+    },
     _public("exports", Activity.DATA_PROTECTION): {
         "id": Column(TENANT, OPERATIONAL, KEEP, EXPORTED),
         "tenant_id": Column(TENANT, IDENTITY, PSEUDONYMISE, EXPORTED),

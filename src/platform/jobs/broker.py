@@ -1,9 +1,9 @@
 """The worker's broker: a Redis stream, listened to until the worker stops, however often Redis goes away."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
-from typing import Any
+from typing import TypeAlias
 from uuid import UUID
 
 import structlog
@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from taskiq import AckableMessage
 from taskiq_redis import RedisStreamBroker
 
-from jobs.closing import find_open_days
+from jobs.closing import find_missed_days, find_open_days
 from jobs.context import WorkerContext
 from jobs.erasure import find_due_erasures, find_expired_archives, mirror_ledger
 from jobs.invoicing import find_unbilled_months
@@ -27,6 +27,22 @@ from shell.settings import Secret
 AWAY_SECONDS = 1.0
 
 log = structlog.get_logger()
+
+Find: TypeAlias = Callable[[WorkerContext], Awaitable[None]]
+
+FINDERS: dict[Finder, Find] = {
+    Finder.FIND_DUE_ERASURES: find_due_erasures,
+    Finder.MIRROR_LEDGER: mirror_ledger,
+    Finder.FIND_EXPIRED_ARCHIVES: find_expired_archives,
+    Finder.FORGET_FINISHED: forget_finished,
+    Finder.REMOVE_EXPIRED_EXPORTS: remove_expired_exports,
+    Finder.SWEEP_JOBS: sweep_jobs,
+    Finder.FIND_OPEN_DAYS: find_open_days,
+    Finder.FIND_MISSED_DAYS: find_missed_days,
+    Finder.FIND_UNBILLED_MONTHS: find_unbilled_months,
+    Finder.FIND_RETENTION: find_retention,
+    Finder.REMIND_OF_CASES: remind_of_cases,
+}
 
 
 class PatientBroker(RedisStreamBroker):
@@ -67,50 +83,14 @@ def worker_broker(redis_url: Secret, context: WorkerContext) -> PatientBroker:
         with suppress(asyncio.CancelledError):  # the worker stops, and gives its jobs back
             await run_job(context, UUID(job_id))
 
-    async def sweep() -> None:
-        await sweep_jobs(context)
-
-    async def open_days() -> None:
-        await find_open_days(context)
-
-    async def unbilled_months() -> None:
-        await find_unbilled_months(context)
-
-    async def expired_exports() -> None:
-        await remove_expired_exports(context)
-
-    async def forget() -> None:
-        await forget_finished(context)
-
-    async def due_erasures() -> None:
-        await find_due_erasures(context)
-
-    async def ledger() -> None:
-        await mirror_ledger(context)
-
-    async def expired_archives() -> None:
-        await find_expired_archives(context)
-
     broker.register_task(run, task_name=RUN_JOB)
-    broker.register_task(due_erasures, task_name=Finder.FIND_DUE_ERASURES)
-    broker.register_task(ledger, task_name=Finder.MIRROR_LEDGER)
-    broker.register_task(expired_archives, task_name=Finder.FIND_EXPIRED_ARCHIVES)
-    broker.register_task(forget, task_name=Finder.FORGET_FINISHED)
-    broker.register_task(expired_exports, task_name=Finder.REMOVE_EXPIRED_EXPORTS)
-    broker.register_task(sweep, task_name=Finder.SWEEP_JOBS)
-    broker.register_task(open_days, task_name=Finder.FIND_OPEN_DAYS)
-    broker.register_task(unbilled_months, task_name=Finder.FIND_UNBILLED_MONTHS)
-    broker.register_task(_bound(find_retention, context), task_name=Finder.FIND_RETENTION)
-    broker.register_task(_bound(remind_of_cases, context), task_name=Finder.REMIND_OF_CASES)
+    for finder, find in FINDERS.items():
+        broker.register_task(_bound(find, context), task_name=finder)
     return broker
 
 
-def _bound(
-    find: Callable[[WorkerContext], Awaitable[None]], context: WorkerContext
-) -> Callable[[], Coroutine[Any, Any, None]]:
-    """A finder as a task without arguments."""
-
-    async def found() -> None:
+def _bound(find: Find, context: WorkerContext) -> Callable[[], Awaitable[None]]:
+    async def task() -> None:
         await find(context)
 
-    return found
+    return task

@@ -41,7 +41,17 @@ async def _closed(context: WorkerContext, tenant_id: UUID) -> tuple[closing.Clos
 
 
 async def find_open_days(context: WorkerContext) -> None:
-    """Queue a job for each tenant that has events or days to close."""
+    """Queue a job for each tenant that has sent usage."""
+    async with platform_session(context.pool) as session:
+        queued = await jobs.queue_closings(session)
+    await announce(context.announcer, queued)
+
+
+async def find_missed_days(context: WorkerContext) -> None:
+    """Queue a job for each tenant that has anything to close, usage or not.
+
+    A day that is over may wait for its verdict though nothing new has come; a job may have failed for good.
+    """
     now = datetime.now(UTC)
     async with platform_session(context.pool, readonly=True) as session:
         tenants = [row["id"] for row in await session.connection.fetch(SQL["tenants_to_close"])]

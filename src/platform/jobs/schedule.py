@@ -7,6 +7,8 @@ import msgspec
 from shell.settings import Settings
 
 FORGET_SECONDS = 3_600
+MISSED_SECONDS = 900
+"""Visiting every tenant takes a transaction each, so it is not done for every batch of usage."""
 ERASURE_SECONDS = 60
 ARCHIVE_SECONDS = 3_600
 EXPIRE_SECONDS = 600
@@ -19,6 +21,7 @@ class Finder(StrEnum):
 
     SWEEP_JOBS = "sweep_jobs"
     FIND_OPEN_DAYS = "find_open_days"
+    FIND_MISSED_DAYS = "find_missed_days"
     FIND_UNBILLED_MONTHS = "find_unbilled_months"
     FORGET_FINISHED = "forget_finished"
     FIND_DUE_ERASURES = "find_due_erasures"
@@ -41,6 +44,7 @@ def schedules(settings: Settings) -> tuple[Schedule, ...]:
     return (
         Schedule(Finder.SWEEP_JOBS, settings.job_sweep_seconds),
         Schedule(Finder.FIND_OPEN_DAYS, settings.close_days_seconds),
+        Schedule(Finder.FIND_MISSED_DAYS, MISSED_SECONDS),
         Schedule(Finder.FIND_UNBILLED_MONTHS, settings.invoice_scan_seconds),
         Schedule(Finder.FORGET_FINISHED, FORGET_SECONDS),
         Schedule(Finder.FIND_DUE_ERASURES, ERASURE_SECONDS),

@@ -50,6 +50,12 @@ async def enqueue(
     return job_of(row)
 
 
+async def queue_closings(session: Session) -> list[UUID]:
+    """Queue the closing of days for each tenant that has sent usage since the last one was queued."""
+    rows = await session.connection.fetch(SQL["queue_closings"], datetime.now(UTC))
+    return [row["id"] for row in rows]
+
+
 async def get(session: Session, job_id: UUID) -> Job:
     """The job with this id; raises NotFound."""
     row = await session.connection.fetchrow(SQL["job"], job_id)

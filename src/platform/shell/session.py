@@ -100,6 +100,19 @@ async def enter_tenant(session: Session, tenant_id: UUID) -> TenantSession:
 
 
 @asynccontextmanager
+async def recording_session(
+    pool: Pool, *, tenant_id: UUID | None = None, slug: str | None = None
+) -> AsyncIterator[TenantSession]:
+    """One transaction as a tenant that stores usage; with it commits a mark that there is some to close.
+
+    Raises what tenant_session does.
+    """
+    async with _transaction(pool, readonly=False) as connection:
+        row = await _entered(connection, "enter_tenant_to_record", tenant_id, slug)
+        yield TenantSession(connection, tenant_of(row))
+
+
+@asynccontextmanager
 async def closing_session(pool: Pool, tenant_id: UUID) -> AsyncIterator[ClosingSession]:
     """One transaction as a tenant, in which nobody else closes its days; raises what tenant_session does."""
     async with _transaction(pool, readonly=False) as connection:
@@ -124,16 +137,16 @@ async def owner_session(
 
 
 async def _entered(
-    connection: Connection, name: str, key: UUID | str | None, *, begin: str = "BEGIN"
+    connection: Connection, name: str, *key: UUID | str | None, begin: str = "BEGIN"
 ) -> asyncpg.Record:
     """Take on a tenant's role as the first thing in a transaction, which may begin a second time for it."""
     try:
-        return _admitted(await connection.fetchrow(SQL[name], key))
+        return _admitted(await connection.fetchrow(SQL[name], *key))
     except InsufficientPrivilegeError:  # the backend may have missed the grant of a tenant's role that is new
         await connection.execute("ROLLBACK")
         await connection.execute(SQL["forget_memberships"])
         await connection.execute(begin)
-        return _admitted(await connection.fetchrow(SQL[name], key))
+        return _admitted(await connection.fetchrow(SQL[name], *key))
 
 
 def _admitted(row: asyncpg.Record | None) -> asyncpg.Record:

@@ -24,7 +24,7 @@ from core.usage_import import (
 from shell import usage
 from shell.database import Pool, retried
 from shell.queries import SQL
-from shell.session import tenant_session
+from shell.session import recording_session, tenant_session
 from shell.usage_files import Piece, UsageFile, pieces
 
 KEPT_BAD_ROWS: Final = 100
@@ -133,7 +133,7 @@ def _worth_rereading(earlier: Progress, file: UsageFile) -> bool:
 
 async def _store(run: _Run, piece: Piece, reading: Reading, *, expected: int, before: Progress) -> Progress:
     """Store a batch and, in the same transaction, that it is stored; `expected` is what was stored before."""
-    async with tenant_session(run.pool, slug=run.slug) as session:
+    async with recording_session(run.pool, slug=run.slug) as session:
         require_writable(session.tenant.state)
         accepted = await usage.store(session, reading.events) if reading.events else 0
         done = Progress(

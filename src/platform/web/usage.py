@@ -30,7 +30,7 @@ from core.usage import MAX_BODY_BYTES, MAX_EVENTS, Admission, Rejection, admit, 
 from shell import usage
 from shell.audit import append_entry
 from shell.database import retried
-from shell.session import tenant_session
+from shell.session import recording_session, tenant_session
 from shell.usage import StoredEvent
 from web.examples import EXAMPLES
 from web.guards import actor_of, may
@@ -140,7 +140,7 @@ async def list_usage(
 
 async def _stored(services: Services, tenant_id: UUID, admission: Admission, foreign: Actor | None) -> int:
     """How many events were new; what somebody stores for a tenant that is not his own is audited."""
-    async with tenant_session(services.pool, tenant_id=tenant_id) as session:
+    async with recording_session(services.pool, tenant_id=tenant_id) as session:
         require_writable(session.tenant.state)
         accepted = await usage.store(session, admission.events) if admission.events else 0
         if foreign is not None:

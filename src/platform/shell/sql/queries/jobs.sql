@@ -66,3 +66,20 @@ FROM public.jobs
 WHERE (state = 'QUEUED' AND not_before <= $1) OR (state = 'RUNNING' AND leased_to < $1)
 ORDER BY not_before
 LIMIT $2;
+
+-- name: queue_closings
+-- A mark stays where a job for its tenant is open: that one may have looked before the usage was there.
+WITH taken AS (
+    DELETE FROM public.usage_marks AS mark
+    WHERE NOT EXISTS (
+        SELECT FROM public.jobs
+        WHERE kind = 'close_days' AND dedupe_key = mark.tenant_id::text AND state IN ('QUEUED', 'RUNNING')
+    )
+    RETURNING tenant_id
+)
+INSERT INTO public.jobs (id, kind, tenant_id, dedupe_key, state, not_before, created_at)
+SELECT gen_random_uuid(), 'close_days', id, id::text, 'QUEUED', $1, $1
+FROM public.tenants
+WHERE id IN (SELECT tenant_id FROM taken) AND state IN ('ACTIVE', 'SUSPENDED')
+ON CONFLICT (kind, dedupe_key) WHERE state IN ('QUEUED', 'RUNNING') DO NOTHING
+RETURNING id;

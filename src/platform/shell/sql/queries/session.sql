@@ -18,6 +18,21 @@ SELECT t.*,
 FROM public.tenants AS t
 WHERE t.slug = $1;
 
+-- name: enter_tenant_to_record
+-- With a mark, in the same transaction, that the tenant has usage to close.
+WITH marked AS (
+    INSERT INTO public.usage_marks (tenant_id)
+    SELECT id FROM public.tenants WHERE id = $1 OR slug = $2
+    RETURNING tenant_id
+)
+SELECT t.*,
+       CASE WHEN t.state IN ('ACTIVE', 'SUSPENDED') THEN
+           set_config('role', 'tenant_' || replace(t.slug, '-', '_'), true)
+           || set_config('search_path', 'tenant_' || replace(t.slug, '-', '_') || ', pg_temp', true)
+       END
+FROM public.tenants AS t
+JOIN marked ON marked.tenant_id = t.id;
+
 -- name: enter_tenant_to_close
 -- With the prices that may apply to it. Until the transaction ends nobody else closes days of this tenant: a
 -- verdict stands on settled days.
