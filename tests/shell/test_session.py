@@ -20,7 +20,7 @@ from core.audit import SYSTEM, AuditEntry
 from core.errors import NotFound, PlatformError, TenantGone, TenantNotReady
 from core.tenant import Tenant, TenantState
 from shell.audit import append_entry, append_platform_entry
-from shell.database import Connection, Pool, open_pool
+from shell.database import Connection, ForgetfulConnection, Pool, open_pool
 from shell.queries import SQL, SQL_FOLDER
 from shell.session import owner_session, platform_session, tenant_session
 from shell.tables import UsageEvents
@@ -77,7 +77,11 @@ async def single(installation: Installation) -> AsyncIterator[Pool]:
         return
 
     async with asyncpg.create_pool(
-        installation.settings.database_url.value, min_size=1, max_size=1, reset=nothing
+        installation.settings.database_url.value,
+        min_size=1,
+        max_size=1,
+        connection_class=ForgetfulConnection,
+        reset=nothing,
     ) as pool:
         yield pool
 

@@ -55,6 +55,23 @@ QUERIES_PER_CONNECTION = 20_000
 """A backend keeps something of every schema that it has touched, so connections are replaced now and then."""
 
 
+FORGET = "RESET ROLE; RESET ALL"
+
+
+class ForgetfulConnection(asyncpg.Connection):
+    """A connection that has nothing left to forget where it is given back after `commit_and_forget`."""
+
+    has_forgotten = False
+
+    async def commit_and_forget(self) -> None:
+        """Commit and forget all that was set, in one round trip: the last before it is given back.
+
+        It forgets first, so that a transaction that has failed raises InFailedSQLTransactionError.
+        """
+        await self.execute(f"{FORGET}; COMMIT")
+        self.has_forgotten = True
+
+
 async def open_pool(
     url: str, *, size: int, name: str, statement_timeout_seconds: int = 30, connect_seconds: float = 10
 ) -> Pool:
@@ -67,6 +84,7 @@ async def open_pool(
         max_queries=QUERIES_PER_CONNECTION,
         timeout=connect_seconds,
         command_timeout=statement_timeout_seconds + 5,
+        connection_class=ForgetfulConnection,
         reset=_reset,
         server_settings={
             "application_name": name,
@@ -79,8 +97,11 @@ async def open_pool(
 
 
 async def _reset(connection: Connection) -> None:
-    """Undo anything that outlived its transaction; nothing of ours does."""
-    await connection.execute("RESET ROLE; RESET ALL")
+    """Undo anything that outlived its transaction, unless the transaction ended with just that."""
+    if isinstance(connection, ForgetfulConnection) and connection.has_forgotten:
+        connection.has_forgotten = False
+    else:
+        await connection.execute(FORGET)
 
 
 async def retried(work: Callable[[], Awaitable[Result]]) -> Result:

@@ -13,13 +13,13 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from asyncpg.exceptions import InsufficientPrivilegeError, PostgresError
+from asyncpg.exceptions import InFailedSQLTransactionError, InsufficientPrivilegeError, PostgresError
 from piccolo.query.base import Query
 
 from core.errors import NotFound, TenantNotReady
 from core.pricing import Price, RateCard, rate_card
 from core.tenant import Tenant, TenantState, require_readable
-from shell.database import Connection, Pool
+from shell.database import Connection, ForgetfulConnection, Pool
 from shell.queries import SQL
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -183,16 +183,18 @@ async def _transaction(pool: Pool, *, readonly: bool, snapshot: bool = False) ->
         try:  # around all of it: a request that is cancelled in BEGIN may have begun
             await connection.execute(_BEGIN[readonly, snapshot])
             yield connection
-            await _commit(connection)
+            await _commit(cast("ForgetfulConnection", connection))
         except BaseException:
             await _roll_back(connection)
             raise
 
 
-async def _commit(connection: Connection) -> None:
-    # A transaction that failed answers COMMIT with ROLLBACK: what was to be kept is not.
-    if await connection.execute("COMMIT") != "COMMIT":
-        raise RuntimeError("an error inside the transaction was swallowed, so nothing was committed")
+async def _commit(connection: ForgetfulConnection) -> None:
+    try:
+        await connection.commit_and_forget()
+    except InFailedSQLTransactionError as error:
+        reason = "an error inside the transaction was swallowed, so nothing was committed"
+        raise RuntimeError(reason) from error
 
 
 async def _roll_back(connection: Connection) -> None:
