@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shell.logs import SECRET_KEYS, without_secrets
+from shell.logs import SECRET_KEYS, _as_json, without_secrets
 
 PROGRAM = """
 import logging
@@ -164,3 +164,8 @@ around = st.text(max_size=20)
 def test_no_address_survives_between_any_words(local: str, domain: str, before: str, after: str) -> None:
     shown = cleaned(note=f"{before} {local}@{domain} {after}")["note"]
     assert f"{local}@{domain}" not in shown
+
+
+def test_half_of_a_surrogate_pair_is_logged_as_its_escape() -> None:
+    line = _as_json({"event": "read", "name": "\ud800.csv"})
+    assert json.loads(line) == {"event": "read", "name": "\ud800.csv"}

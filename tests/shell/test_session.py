@@ -499,6 +499,27 @@ async def test_what_a_session_sets_for_longer_than_its_transaction_is_forgotten_
         assert await state_of(pool) == CLEAN
 
 
+async def test_what_is_set_for_longer_inside_a_session_is_forgotten_as_it_commits(
+    single: Pool, tenant: Tenant
+) -> None:
+    """By the session itself: this pool forgets nothing."""
+    async with tenant_session(single, tenant_id=tenant.id) as session:
+        await session.connection.execute(f"SET ROLE {tenant.schema}; SET search_path = {tenant.schema}")
+    assert await state_of(single) == CLEAN
+
+
+async def test_the_pool_forgets_again_for_whoever_comes_after_a_session(
+    installation: Installation, tenant: Tenant
+) -> None:
+    assert installation.settings.database_url is not None
+    async with await open_pool(installation.settings.database_url.value, size=1, name="tests") as pool:
+        async with tenant_session(pool, tenant_id=tenant.id):
+            pass
+        async with pool.acquire() as connection:
+            await connection.execute(f"SET ROLE {tenant.schema}")
+        assert await state_of(pool) == CLEAN
+
+
 async def test_a_hundred_sessions_cancelled_anywhere_leave_no_role_no_transaction_and_no_lock(
     installation: Installation, pair: Pair
 ) -> None:

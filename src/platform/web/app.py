@@ -27,6 +27,7 @@ from shell.standing import Standings
 from shell.throttle import Throttle
 from shell.tokens import AccessTokens
 from web.anomalies import anomalies_router
+from web.answers import Answer
 from web.api_keys import api_keys_router
 from web.audit_log import audit_keys, audit_router
 from web.auth import auth_router
@@ -109,6 +110,7 @@ def application(settings: Settings) -> Litestar:
         lifespan=[_services(settings)],
         openapi_config=openapi_config(),
         request_class=ApiRequest,
+        response_class=Answer,
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )

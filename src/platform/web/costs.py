@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 from typing import Annotated
 from uuid import UUID
 
-from litestar import Router, get
+from litestar import Router
 from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
@@ -18,6 +18,7 @@ from shell.session import tenant_session
 from web.guards import may
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from web.problems import TENANT_PROBLEMS, problems
+from web.routes import get
 from web.services import Services
 
 

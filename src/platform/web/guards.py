@@ -102,7 +102,7 @@ async def authenticate(connection: Connection, *, before_enrolment: bool = False
     Raises NotAuthenticated, TenantHeaderDisagrees, TooManyRequests, and EnrolmentRequired for an account
     without the second factor that it needs, unless the route is open before enrolment.
     """
-    found = BEARER.fullmatch(connection.headers.get("authorization", ""))
+    found = BEARER.fullmatch(_header(connection, b"authorization") or "")
     if found is None:
         raise NotAuthenticated(reason="send an access token or an API key as Authorization: Bearer …")
     services, now = services_of(connection.app.state), datetime.now(UTC)
@@ -119,6 +119,12 @@ async def authenticate(connection: Connection, *, before_enrolment: bool = False
     connection.scope["user"] = identity
     await _require_tokens(connection, services, identity)
     return identity
+
+
+def _header(connection: Connection, name: bytes) -> str | None:
+    """The header's first value; the framework would decode all headers to find it."""
+    found = next((value for key, value in connection.scope["headers"] if key == name), None)
+    return None if found is None else found.decode("latin-1")
 
 
 def address_of(connection: Connection) -> str | None:
@@ -141,7 +147,7 @@ def _require_no_enrolment(services: Services, identity: Identity, standing: Stan
 
 def _require_agreement(connection: Connection, identity: Identity) -> None:
     """X-Tenant names the tenant where no token exists; beside a token it may only repeat the token's id."""
-    named = connection.headers.get("x-tenant")
+    named = _header(connection, b"x-tenant")
     if named is None or identity.is_platform:
         return
     if named not in {str(identity.tenant_id), identity.tenant_slug}:

@@ -1,5 +1,7 @@
 """What request handlers need: settings, pool, announcer, tokens and passwords."""
 
+from typing import Any
+
 import msgspec
 from litestar import Request
 from litestar.datastructures import State
@@ -59,9 +61,9 @@ def services_of(state: State) -> Services:
     return services
 
 
-def provide_services(state: State) -> Services:
-    """The dependency `services`."""
-    return services_of(state)
+def provide_services(request: Request[Any, Any, State]) -> Services:
+    """The dependency `services`; asking for the state itself would have the framework copy it."""
+    return services_of(request.app.state)
 
 
 def provide_identity(request: Request[Identity, None, State]) -> Identity:
