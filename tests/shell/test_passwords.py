@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Iterator
 from threading import Event
 
@@ -72,6 +73,20 @@ async def test_beyond_its_queue_it_refuses_and_afterwards_it_takes_again(passwor
     gate.set()
     await asyncio.gather(*asked)
     assert await passwords.matches("x", await passwords.hash("x"))
+
+
+async def test_a_thread_rests_for_as_long_as_it_has_hashed(passwords: Passwords) -> None:
+    def busy() -> float:
+        until = time.thread_time() + 0.05
+        while time.thread_time() < until:
+            pass
+        return time.monotonic()
+
+    def at_once() -> float:
+        return time.monotonic()
+
+    ended, following = await asyncio.gather(passwords._run(busy), passwords._run(at_once))  # noqa: SLF001
+    assert following - ended >= 0.045
 
 
 async def test_a_login_that_is_given_up_makes_room(passwords: Passwords) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -332,6 +333,23 @@ async def test_too_many_logins_at_once_are_told_to_come_again(api: Api) -> None:
     assert {answer.status_code for answer in answers} == {401, 429}
     problem_of(refused[0], 429, "too-busy")
     assert int(refused[0].headers["retry-after"]) > 0
+
+
+async def test_a_login_that_finds_the_queue_full_is_refused_before_its_body_is_read(api: Api) -> None:
+    async with answering(msgspec.structs.replace(api.services.settings, password_queue=1)) as (
+        services,
+        http,
+    ):
+        gate = Event()
+        held = asyncio.create_task(services.passwords._run(gate.wait))  # noqa: SLF001 -- to hold it up
+        await asyncio.sleep(0)
+        busy = await http.post("/api/v1/auth/login", content=b"no JSON")
+        gate.set()
+        await held
+        read = await http.post("/api/v1/auth/login", content=b"no JSON")
+    problem_of(busy, 429, "too-busy")
+    assert int(busy.headers["retry-after"]) > 0
+    assert read.status_code == 400
 
 
 # --- renew and log out ------------------------------------------------------------------------------

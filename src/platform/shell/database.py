@@ -56,6 +56,7 @@ QUERIES_PER_CONNECTION = 20_000
 
 
 FORGET = "RESET ROLE; RESET ALL"
+FORGET_AND_COMMIT = "RESET ROLE; RESET ALL; COMMIT"
 
 
 class ForgetfulConnection(asyncpg.Connection):
@@ -68,7 +69,7 @@ class ForgetfulConnection(asyncpg.Connection):
 
         It forgets first, so that a transaction that has failed raises InFailedSQLTransactionError.
         """
-        await self.execute(f"{FORGET}; COMMIT")
+        await self.execute(FORGET_AND_COMMIT)
         self.has_forgotten = True
 
 

@@ -179,11 +179,11 @@ def tenant_of(row: asyncpg.Record) -> Tenant:
 @asynccontextmanager
 async def _transaction(pool: Pool, *, readonly: bool, snapshot: bool = False) -> AsyncIterator[Connection]:
     async with pool.acquire() as acquired:
-        connection = cast("Connection", acquired)
+        connection = cast("ForgetfulConnection", acquired)
         try:  # around all of it: a request that is cancelled in BEGIN may have begun
             await connection.execute(_BEGIN[readonly, snapshot])
             yield connection
-            await _commit(cast("ForgetfulConnection", connection))
+            await _commit(connection)
         except BaseException:
             await _roll_back(connection)
             raise

@@ -35,7 +35,7 @@ from web.guards import actor_of, signed_in
 from web.problems import problems
 from web.rate_limit import Target, attempted
 from web.second_factor import Code, shown
-from web.services import Services
+from web.services import Services, services_of
 from web.sign_in import Tokens, client_of, tokens_for
 
 TenantName = Annotated[
@@ -72,11 +72,17 @@ class Me(msgspec.Struct, frozen=True):
     tenant: Tenant | None
 
 
+async def require_room(request: Request[Any, Any, Any]) -> None:
+    """Refuse in a storm of logins before the body is read and Redis is asked; raises TooBusy."""
+    services_of(request.app.state).passwords.require_room()
+
+
 @post(
     "/login",
     operation_id="login",
     summary="Log in",
     status_code=200,
+    before_request=require_room,
     responses=problems(400, 401, 409, 422, 429),
 )
 async def login(
@@ -87,7 +93,6 @@ async def login(
 ) -> Tokens:
     """Exchange credentials for tokens; the answer and its cost are the same for unknown accounts."""
     slug, email = _named_tenant(data.tenant, x_tenant), normalised_email(data.email)
-    services.passwords.require_room()
     async with attempted(services, request, services.attempts.login, Target(slug, email)):
         try:
             return await _logged_in(services, request, slug, data)

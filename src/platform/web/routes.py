@@ -1,4 +1,4 @@
-"""Route decorators, for `web` to use in place of the framework's: theirs copy the handler for every guard."""
+"""Route decorators for what is asked most; the framework's own copy the handler for every guard."""
 
 from typing import Any
 
