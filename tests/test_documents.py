@@ -30,6 +30,8 @@ RECIPE = re.compile(r"\bjust +([a-z]+(?:-[a-z]+)*)")
 SETTING = re.compile(rf"\b{PREFIX}[A-Z0-9_]+")
 ROW = re.compile(rf"^\| `({PREFIX}[A-Z0-9_]+)` \| (?:`([^`]*)`|[^`|]*) \| \S.*\|$", re.MULTILINE)
 
+SECRETS = [field for field in msgspec.structs.fields(Settings) if field.type == (Secret | None)]
+
 each_document = pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
@@ -74,7 +76,8 @@ def _is_known(command: click.Command, words: list[str]) -> bool:
 
 def unknown_settings(text: str) -> set[str]:
     """The variables that are no settings."""
-    return set(SETTING.findall(text)) - set(defaults())
+    in_files = {PREFIX + field.name.upper() + "_FILE" for field in SECRETS}
+    return set(SETTING.findall(text)) - set(defaults()) - in_files
 
 
 def defaults() -> dict[str, str | None]:
@@ -118,6 +121,11 @@ def test_every_recipe_that_is_named_exists() -> None:
 @each_document
 def test_every_setting_that_is_named_exists(path: Path) -> None:
     assert unknown_settings(path.read_text("utf-8")) == set()
+
+
+def test_the_file_of_every_secret_is_documented() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    assert [field.name for field in SECRETS if f"`{PREFIX}{field.name.upper()}_FILE`" not in text] == []
 
 
 def test_every_setting_is_documented_once_with_its_default() -> None:

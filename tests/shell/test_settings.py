@@ -129,3 +129,44 @@ def test_no_secret_shows_itself() -> None:
     for shown in (repr(settings), str(settings), f"{settings}", f"{settings.database_url!s}"):
         assert "hunter2" not in shown
     assert repr(Secret("a")) == repr(Secret("a" * 99)) == "Secret(***)"
+
+
+SECRETS = [field.name for field in msgspec.structs.fields(Settings) if field.type == (Secret | None)]
+IN_FILES = [name for name in SECRETS if name not in {"signing_key", "audit_key"}]  # fields of their own
+VALUES = {"smtp_url": "smtps://u:p@mail.example", "s3_access_key_id": "id", "s3_secret_access_key": "key"}
+PAIR = {"s3_access_key_id": "s3_secret_access_key", "s3_secret_access_key": "s3_access_key_id"}
+
+
+@pytest.mark.parametrize("field", IN_FILES)
+def test_each_secret_may_stand_in_a_file(tmp_path: Path, field: str) -> None:
+    value = VALUES.get(field, "hunter2")
+    (tmp_path / "secret").write_text(value + "\n")
+    environ = {f"PLATFORM_{field.upper()}_FILE": str(tmp_path / "secret")}
+    if field in PAIR:
+        environ[f"PLATFORM_{PAIR[field].upper()}"] = "other"
+    assert getattr(load_settings(environ), field) == Secret(value)
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff", b"x" * 70_000])
+def test_a_file_without_a_secret_is_refused_by_its_variables_name(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    file = tmp_path / "secret"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(SettingInvalid, match="PLATFORM_REDIS_URL_FILE") as refused:
+        load_settings({"PLATFORM_REDIS_URL_FILE": str(file)})
+    assert str(file) not in str(refused.value)
+
+
+def test_a_secret_and_its_file_together_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("redis://a")
+    environ = {"PLATFORM_REDIS_URL": "redis://b", "PLATFORM_REDIS_URL_FILE": str(tmp_path / "secret")}
+    with pytest.raises(SettingInvalid, match="PLATFORM_REDIS_URL_FILE"):
+        load_settings(environ)
+
+
+def test_the_owners_url_in_a_file_does_not_reach_the_api_either(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("postgresql://platform_owner:hunter2@db/platform")
+    settings = load_settings({"PLATFORM_OWNER_DATABASE_URL_FILE": str(tmp_path / "secret")})
+    assert not [name for name in environment(API, settings) if "OWNER" in name]

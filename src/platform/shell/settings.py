@@ -15,6 +15,8 @@ from core.tenant import STANDARD_TIER
 from core.throttling import parsed_tiers
 
 PREFIX = "PLATFORM_"
+FILE_SUFFIX = "_FILE"
+LARGEST_SECRET = 64 * 1024
 S3_SCHEME = "s3://"
 BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 AUDIT_ORIGIN = re.compile(r"[!-*,-~]{1,200}")
@@ -141,17 +143,49 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def load_settings(environ: Mapping[str, str], **overrides: object) -> Settings:
-    """Read the settings; raises SettingInvalid with the variable's name, never with its value."""
+    """Read the settings; raises SettingInvalid with the variable's name, never with its value.
+
+    A secret may stand in a file instead, which PLATFORM_<FIELD>_FILE names: an environment is inherited,
+    shown by `docker inspect` and kept in crash reports, and a mounted file is not.
+    """
     known = {field.encode_name for field in msgspec.structs.fields(Settings)}
     values: dict[str, Any] = {}
     for name, text in environ.items():
         field = name.removeprefix(PREFIX).lower()
         if name.startswith(PREFIX) and field in known and text != "":
             values[field] = _parse(name, field, text)
+    values |= _secrets_in_files(environ, known, values)
     values |= {name: value for name, value in overrides.items() if value is not None}
     settings = Settings(**values)
     _require_valid(settings)
     return settings
+
+
+def _secrets_in_files(
+    environ: Mapping[str, str], known: set[str], given: Mapping[str, object]
+) -> dict[str, Secret]:
+    # signing_key_file and audit_key_file are settings of their own, read by whoever needs the key.
+    fields = [item.encode_name for item in msgspec.structs.fields(Settings) if item.type == (Secret | None)]
+    found = {}
+    for field in fields:
+        name = PREFIX + field.upper() + FILE_SUFFIX
+        if environ.get(name) and field + FILE_SUFFIX.lower() not in known:
+            if field in given:
+                raise SettingInvalid(name=name, reason=f"must not be set beside {PREFIX}{field.upper()}")
+            found[field] = _secret_in(Path(environ[name]), name)
+    return found
+
+
+def _secret_in(file: Path, name: str) -> Secret:
+    """What the file holds, without the end of its last line."""
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(LARGEST_SECRET + 1).decode().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingInvalid(name=name, reason="must name a file of text that can be read") from error
+    if not text or len(text) > LARGEST_SECRET:
+        raise SettingInvalid(name=name, reason=f"must name a file of 1 to {LARGEST_SECRET} bytes")
+    return Secret(text)
 
 
 def _parse(name: str, field: str, text: str) -> object:
