@@ -298,6 +298,7 @@ def failing(_: object) -> list[dict[str, Any]]:
 
 
 def test_what_cannot_be_sent_is_raised_with_its_events() -> None:
+    others = set(threading.enumerate())
     meter = Meter(failing, source="s", backoff=QUICK)
     recorded = meter.record("cpu", 1)
     with pytest.raises(NotDelivered) as caught:
@@ -306,6 +307,9 @@ def test_what_cannot_be_sent_is_raised_with_its_events() -> None:
     assert isinstance(caught.value.__cause__, httpx.ConnectError)
     with pytest.raises(MeterClosed):
         meter.record("cpu", 1)
+    for thread in set(threading.enumerate()) - others:
+        thread.join(5)  # a closed meter tries no more
+        assert not thread.is_alive()
 
 
 def test_what_cannot_be_sent_is_kept_in_a_file_and_sent_by_the_next_meter(

@@ -22,7 +22,7 @@ from shell.migrations import (
 from shell.session import owner_session, tenant_session
 from tests.installation import Installation, found, put_into, register, rows
 
-NEXT = len(TENANT) + 1
+NEXT = TENANT[-1].version + 1
 
 
 def migration(*statements: str, version: int = NEXT) -> Migration:

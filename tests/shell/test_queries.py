@@ -17,13 +17,16 @@ PARAMETER = re.compile(r"\$(\d+)")
 
 
 def named(source: str) -> set[str]:
-    """The names in `SQL["name"]`, and the literals of a module that looks one up by a variable."""
+    """The names in `SQL["name"]`, what fits `SQL[f"a_{kind}"]`, and for `SQL[name]` a module's literals."""
     nodes = list(ast.walk(ast.parse(source)))
     found: set[str] = set()
     for node in nodes:
         match node:
             case ast.Subscript(value=ast.Name(id="SQL"), slice=ast.Constant(value=str(name))):
                 found.add(name)
+            case ast.Subscript(value=ast.Name(id="SQL"), slice=ast.JoinedStr(values=parts)):
+                form = "".join(str(p.value) if isinstance(p, ast.Constant) else r"\w+" for p in parts)
+                found |= {name for name in SQL if re.fullmatch(form, name)}
             case ast.Subscript(value=ast.Name(id="SQL")):
                 found |= {
                     each.value

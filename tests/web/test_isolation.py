@@ -182,6 +182,16 @@ async def _hold(api: Api, owner: Caller) -> UUID:
     )
 
 
+async def _case(api: Api, owner: Caller) -> UUID:
+    return await _inserted(
+        api,
+        """INSERT INTO public.register_cases
+            (id, kind, tenant_id, summary, began_at, due_at, state, created_at, changed_at)
+        VALUES ($1, 'BREACH', $2, 'a lost laptop', now(), now(), 'OPEN', now(), now())""",
+        owner.tenant.id if owner.tenant else None,
+    )
+
+
 async def _owner(api: Api, owner: Caller) -> UUID:
     return owner.account.id
 
@@ -201,6 +211,7 @@ THINGS: dict[str, Callable[[Api, Caller], Awaitable[UUID]]] = {
     "invoice_id": _invoice,
     "job_id": _job,
     "hold_id": _hold,
+    "case_id": _case,
     "export_id": _job,
 }
 """How a tenant gets one thing of each kind that a path can name; a path that names another is a KeyError."""

@@ -222,7 +222,13 @@ async def test_while_the_database_is_away_answers_say_so_and_when_it_is_back_all
 
 # --- the table ----------------------------------------------------------------------------------------
 
-NOT_OF_A_REQUEST = {errors.PriceMissing, errors.SettingInvalid, errors.MigrationChanged, errors.WorkerLost}
+NOT_OF_A_REQUEST = {
+    errors.ErasureCancelled,
+    errors.MigrationChanged,
+    errors.PriceMissing,
+    errors.SettingInvalid,
+    errors.WorkerLost,
+}
 
 
 def test_every_error_that_a_request_can_cause_has_a_status() -> None:

@@ -19,7 +19,7 @@ from shell.audit import append_tenants_entry
 from shell.retention import Due
 from shell.session import platform_session
 from web.guards import actor_of, may, stepped_up
-from web.problems import TENANT_PROBLEMS, problems
+from web.problems import REGISTRY_PROBLEMS, TENANT_PROBLEMS, problems
 from web.services import Services
 
 
@@ -34,7 +34,7 @@ class RetentionPreview(msgspec.Struct, frozen=True):
     operation_id="getRetention",
     summary="Read the retention policy",
     guards=[may(Permission.RETENTION_READ)],
-    responses=problems(*TENANT_PROBLEMS),
+    responses=problems(*REGISTRY_PROBLEMS),
 )
 async def get_retention(tenant_id: FromPath[UUID], services: NamedDependency[Services]) -> RetentionPolicy:
     """For how many days what is kept; invoices and what supports them are kept as the law requires."""
@@ -48,7 +48,7 @@ async def get_retention(tenant_id: FromPath[UUID], services: NamedDependency[Ser
     operation_id="setRetention",
     summary="Set the retention policy",
     guards=[may(Permission.RETENTION_WRITE), stepped_up()],
-    responses=problems(400, *TENANT_PROBLEMS, 422),
+    responses=problems(400, *REGISTRY_PROBLEMS, 422),
 )
 async def set_retention(
     tenant_id: FromPath[UUID],

@@ -92,6 +92,7 @@ class Meter:
         self._failures = 0
         self._waiting_for_flush = 0
         self._closing = False
+        self._closed = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="eu-platform-meter", daemon=True)
         self._thread.start()
@@ -156,6 +157,8 @@ class Meter:
             if left and self._spool:
                 self._spool.write(left)
                 log.warning("%d events are kept in %s: %s", len(left), self._spool.path, self._failure)
+            self._closed = True  # what is left is the spool's or the caller's now: it is not sent again here
+            self._changed.notify_all()
         atexit.unregister(self._close_at_exit)
         if left and not self._spool:
             raise NotDelivered(left) from self._failure
@@ -187,7 +190,7 @@ class Meter:
         while True:
             with self._changed:
                 self._changed.wait_for(self._is_due, timeout=self._every)
-                if self._closing and not self._pending:
+                if self._closed or (self._closing and not self._pending):
                     return
                 batch = list(islice(self._pending, self._batch))
             if batch:
@@ -231,7 +234,9 @@ class Meter:
         with self._changed:
             was_closing = self._closing
             # Closing cuts the first pause short, and only that.
-            self._changed.wait_for(lambda: self._closing and not was_closing, timeout=self._pause(error))
+            self._changed.wait_for(
+                lambda: self._closed or (self._closing and not was_closing), timeout=self._pause(error)
+            )
 
     def _pause(self, error: Exception) -> float:
         asked = error.retry_after if isinstance(error, ApiProblem) else None
