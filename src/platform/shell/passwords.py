@@ -1,7 +1,7 @@
 """Passwords: Argon2id in a bounded thread pool, so that a storm of logins leaves other requests alone.
 
-A thread rests after each hash for as long as the hash kept a processor busy: it never takes more than half of
-one, also while logins queue up. Whoever comes when the queue is full is refused, which costs next to nothing.
+A thread rests after each hash for half as long as the hash kept a processor busy: it never takes more than two
+thirds of one, also while logins queue up. Whoever comes when the queue is full is refused, which costs next to nothing.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ Result = TypeVar("Result")
 
 BUSY_SECONDS = 2
 NICENESS = 10
-REST = 1.0
+REST = 0.5
 """How long a thread rests for each second that it has hashed."""
 
 
