@@ -1,7 +1,7 @@
 """Passwords: Argon2id in a bounded thread pool, so that a storm of logins leaves other requests alone.
 
-A thread rests after each hash for half as long as the hash kept a processor busy: it never takes more than two
-thirds of one, also while logins queue up. Whoever comes when the queue is full is refused, which costs little.
+A thread rests after each hash for half as long as the hash kept a processor busy: it takes two thirds of one
+at most, also while logins queue up. Whoever comes when the queue is full is refused, which costs little.
 """
 
 import asyncio
