@@ -9,7 +9,8 @@ from taskiq.acks import AcknowledgeType
 from taskiq.api import run_receiver_task
 
 AT_ONCE = 4
-CANCEL_AGAIN_SECONDS = 0.1
+CANCEL_AGAIN_SECONDS = 1.0
+"""Long enough for a connection to be closed in good order, which a second cancellation would interrupt."""
 
 
 @asynccontextmanager
