@@ -20,7 +20,7 @@ from jobs.sequencing import Sequencer, keep_sequencing
 from shell.audit import append_entry, append_platform_entry, erase_details_of_chain
 from shell.audit_key import audit_signer, is_signed_by
 from shell.database import open_pool
-from shell.measures import exposition
+from shell.exposition import exposition
 from shell.sequencing import sequence_once, sequence_pending, sign_checkpoints
 from shell.session import platform_session, tenant_session
 from shell.witness import Witness

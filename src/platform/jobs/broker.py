@@ -1,6 +1,7 @@
 """The worker's broker: a Redis stream, listened to until the worker stops, however often Redis goes away."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import suppress
 from typing import TypeAlias
@@ -22,6 +23,7 @@ from jobs.runner import run_job
 from jobs.schedule import Finder
 from jobs.sweep import forget_finished, sweep_jobs
 from shell.announce import LONGEST_STREAM, RUN_JOB, STREAM
+from shell.measures import FINDER_RUN, FINDER_SECONDS
 from shell.settings import Secret
 
 AWAY_SECONDS = 1.0
@@ -85,12 +87,19 @@ def worker_broker(redis_url: Secret, context: WorkerContext) -> PatientBroker:
 
     broker.register_task(run, task_name=RUN_JOB)
     for finder, find in FINDERS.items():
-        broker.register_task(_bound(find, context), task_name=finder)
+        broker.register_task(_bound(finder, find, context), task_name=finder)
     return broker
 
 
-def _bound(find: Find, context: WorkerContext) -> Callable[[], Awaitable[None]]:
+def _bound(finder: Finder, find: Find, context: WorkerContext) -> Callable[[], Awaitable[None]]:
     async def task() -> None:
-        await find(context)
+        started = time.perf_counter()
+        try:
+            await find(context)
+        except Exception:
+            FINDER_SECONDS.labels(finder, "failed").observe(time.perf_counter() - started)
+            raise
+        FINDER_SECONDS.labels(finder, "done").observe(time.perf_counter() - started)
+        FINDER_RUN.labels(finder).set_to_current_time()
 
     return task

@@ -13,7 +13,7 @@ from jobs.tenant import tenant_of
 from shell import closing, costs, jobs
 from shell.announce import announce
 from shell.database import retried
-from shell.measures import ANOMALIES, RESOURCE_USAGE
+from shell.measures import AGGREGATED, ANOMALIES, RESOURCE_USAGE
 from shell.queries import SQL
 from shell.session import closing_session, platform_session, tenant_session
 
@@ -27,6 +27,7 @@ async def close_tenant_days(context: WorkerContext, job: Job, progress: Progress
 async def close(context: WorkerContext, tenant_id: UUID) -> None:
     """Close a tenant's open days and count what was found."""
     closed, month_so_far = await retried(lambda: _closed(context, tenant_id))
+    AGGREGATED.labels(str(tenant_id)).set_to_current_time()
     for resource in closed.new_anomalies:
         ANOMALIES.labels(str(tenant_id), resource).inc()
     for item in month_so_far.resources:

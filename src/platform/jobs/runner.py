@@ -1,6 +1,7 @@
 """Running a job: take it by lease, keep the lease while it runs, and record how it ended."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from uuid import UUID
@@ -9,12 +10,13 @@ import structlog
 from structlog.contextvars import bound_contextvars
 
 from core.errors import WorkerLost
-from core.job import MAX_ATTEMPTS, Job, JobKind
+from core.job import MAX_ATTEMPTS, Job, JobKind, JobState
 from jobs import closing, erasure, invoicing, password_reset, persons, portability, provisioning, retention
 from jobs.context import WorkerContext
 from jobs.progress import Progress
 from shell import jobs as table
 from shell.database import UNAVAILABLE
+from shell.measures import JOB_SECONDS
 from shell.session import platform_session
 
 log = structlog.get_logger()
@@ -43,6 +45,7 @@ async def run_job(context: WorkerContext, job_id: UUID) -> None:
     if job.attempts > MAX_ATTEMPTS:  # it has taken its workers with it again and again
         async with platform_session(context.pool) as session:
             await table.fail(session, job, WorkerLost(attempts=job.attempts - 1), worker=context.worker)
+        JOB_SECONDS.labels(job.kind, "failed").observe(0)
         return
     tenant = None if job.tenant_id is None else str(job.tenant_id)
     with bound_contextvars(job_id=str(job.id), kind=job.kind, tenant_id=tenant, request_id=job.request_id):
@@ -51,16 +54,25 @@ async def run_job(context: WorkerContext, job_id: UUID) -> None:
 
 
 async def _run(context: WorkerContext, job: Job) -> None:
+    started = time.perf_counter()
+    outcome = await _attempted(context, job)
+    JOB_SECONDS.labels(job.kind, outcome).observe(time.perf_counter() - started)
+
+
+async def _attempted(context: WorkerContext, job: Job) -> str:
+    """Run the handler, and record how that ended."""
     try:
         await HANDLERS[job.kind](context, job, Progress(context, job.id))
     except Exception as error:  # whatever went wrong, the job must say so and be tried again
         async with platform_session(context.pool) as session:
             state = await table.fail(session, job, error, worker=context.worker)
         log.exception("job.failed", attempt=job.attempts, state=state)
+        return "failed" if state is JobState.FAILED else "retried"
     else:
         async with platform_session(context.pool) as session:
             await table.finish(session, job.id, worker=context.worker)
         log.info("job.done", attempt=job.attempts)
+        return "done"
 
 
 @asynccontextmanager

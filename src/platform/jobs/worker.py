@@ -12,6 +12,7 @@ import structlog
 import uvloop
 
 from core.errors import SettingInvalid
+from core.job import JobKind
 from jobs.broker import worker_broker
 from jobs.context import WorkerContext
 from jobs.listening import AT_ONCE, listening
@@ -22,6 +23,8 @@ from shell.announce import announce, announcer
 from shell.audit_key import audit_signer
 from shell.database import UNAVAILABLE, open_pool
 from shell.logs import configure_logs
+from shell.measures import JOB_SECONDS
+from shell.metrics_server import measure_process, metrics_served
 from shell.session import platform_session
 from shell.settings import Secret, Settings, load_settings
 
@@ -49,8 +52,12 @@ async def work(settings: Settings) -> None:
     )
     context = WorkerContext(settings, pool, owner_pool, announcer(redis_url), name)
     sequencing = asyncio.create_task(keep_sequencing(context, signer))
+    measure_process("worker")
+    for kind in JobKind:  # from the first scrape on: the first failure must be an increase
+        JOB_SECONDS.labels(kind, "failed")
     log.info("worker.ready", worker=name)
-    await _listen(context, redis_url)
+    with metrics_served(settings.host, settings.worker_metrics_port, pool):
+        await _listen(context, redis_url)
     sequencing.cancel()
     await _end_jobs()
     await _give_back(context)

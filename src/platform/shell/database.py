@@ -17,6 +17,8 @@ from asyncpg.exceptions import (
     TooManyConnectionsError,
 )
 
+from shell.measures import POOL_SIZE
+
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
@@ -78,7 +80,7 @@ async def open_pool(
 ) -> Pool:
     """A pool whose connections forget everything between two transactions."""
     milliseconds = str(statement_timeout_seconds * 1000)
-    return await asyncpg.create_pool(
+    pool = await asyncpg.create_pool(
         url,
         min_size=1,
         max_size=size,
@@ -95,6 +97,8 @@ async def open_pool(
             "jit": "off",  # compiling costs more than any of our queries
         },
     )
+    POOL_SIZE.inc(size)
+    return pool
 
 
 async def _reset(connection: Connection) -> None:

@@ -16,6 +16,7 @@ import msgspec
 
 from core.errors import PlatformError
 from shell.keys import write_private
+from shell.measures import MAILS
 from shell.settings import Secret, Settings
 
 TIMEOUT_SECONDS = 10
@@ -46,7 +47,9 @@ async def send(settings: Settings, mail: Mail) -> None:
         await asyncio.to_thread(_send, settings, mail)
     except (OSError, smtplib.SMTPException, ValueError, IndexError) as error:  # the last two: no address
         # Not `from error`: what the mail server says, and logs would show, repeats the recipient's address.
+        MAILS.labels("failed").inc()
         raise MailNotSent(reason=type(error).__name__) from None
+    MAILS.labels("sent").inc()
 
 
 def forget(settings: Settings, addresses: frozenset[str]) -> int:

@@ -10,3 +10,8 @@ def share_metrics(folder: Path) -> None:
     """Choose the folder; must be called before anything imports prometheus_client."""
     folder.mkdir(parents=True, exist_ok=True)
     os.environ[FOLDER_VARIABLE] = str(folder)
+
+
+def folder() -> Path:
+    """The folder that was chosen."""
+    return Path(os.environ[FOLDER_VARIABLE])

@@ -50,12 +50,19 @@ def environment(program: Program, settings: Settings) -> dict[str, str]:
         for field, value in msgspec.structs.asdict(settings).items()
         if value is not None and field not in program.withheld
     }
-    return inherited | given | {FOLDER_VARIABLE: str(settings.metrics_folder.resolve())}
+    return inherited | given | {FOLDER_VARIABLE: str(metrics_folder(program, settings).resolve())}
+
+
+def metrics_folder(program: Program, settings: Settings) -> Path:
+    """Where a process counts: apart from the others where it has a `/metrics` of its own."""
+    ports = {WORKER.name: settings.worker_metrics_port, SCHEDULER.name: settings.scheduler_metrics_port}
+    shared = settings.metrics_folder
+    return shared / program.name if ports.get(program.name) else shared
 
 
 def replace_process(program: Program, settings: Settings) -> None:
     """Become one of the processes: what `eu-platform api`, `worker` and `scheduler` do."""
-    settings.metrics_folder.mkdir(parents=True, exist_ok=True)
+    metrics_folder(program, settings).mkdir(parents=True, exist_ok=True)
     os.execve(sys.executable, _command(program), environment(program, settings))  # noqa: S606 -- our own module
 
 
@@ -68,9 +75,10 @@ class Supervisor:
         self._programs = programs
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._restarts = Restarts()
-        settings.metrics_folder.mkdir(parents=True, exist_ok=True)
-        for file in settings.metrics_folder.glob("*.db"):
-            file.unlink()
+        for folder in {metrics_folder(program, settings) for program in programs}:
+            folder.mkdir(parents=True, exist_ok=True)
+            for file in folder.glob("*.db"):
+                file.unlink()
 
     def start(self) -> None:
         """Start all processes."""

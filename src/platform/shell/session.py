@@ -5,6 +5,7 @@ become the tenant's, by `set_config(…, true)`, which ends with the transaction
 database refuses every row of every other tenant.
 """
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import StrEnum
@@ -20,6 +21,7 @@ from core.errors import NotFound, TenantNotReady
 from core.pricing import Price, RateCard, rate_card
 from core.tenant import Tenant, TenantState, require_readable
 from shell.database import Connection, ForgetfulConnection, Pool
+from shell.measures import POOL_USED, POOL_WAIT
 from shell.queries import SQL
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -178,7 +180,10 @@ def tenant_of(row: asyncpg.Record) -> Tenant:
 
 @asynccontextmanager
 async def _transaction(pool: Pool, *, readonly: bool, snapshot: bool = False) -> AsyncIterator[Connection]:
+    asked = time.perf_counter()
     async with pool.acquire() as acquired:
+        POOL_WAIT.observe(time.perf_counter() - asked)
+        POOL_USED.inc()
         connection = cast("ForgetfulConnection", acquired)
         try:  # around all of it: a request that is cancelled in BEGIN may have begun
             await connection.execute(_BEGIN[readonly, snapshot])
@@ -187,6 +192,8 @@ async def _transaction(pool: Pool, *, readonly: bool, snapshot: bool = False) ->
         except BaseException:
             await _roll_back(connection)
             raise
+        finally:
+            POOL_USED.dec()
 
 
 async def _commit(connection: ForgetfulConnection) -> None:

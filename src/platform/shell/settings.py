@@ -21,6 +21,7 @@ S3_SCHEME = "s3://"
 BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9._/-]*)?")
 AUDIT_ORIGIN = re.compile(r"[!-*,-~]{1,200}")
 SHORTEST_SECONDS = 0.05
+LAST_PORT = 65_535
 WEB = ("http://", "https://")
 ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?")
 
@@ -56,6 +57,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     port: int = 8000
     api_processes: int = 1
+    worker_metrics_port: int | None = None
+    scheduler_metrics_port: int | None = None
     request_seconds: int = 30
     tls: bool = False
     trusted_proxies: tuple[str, ...] = ()
@@ -275,6 +278,9 @@ def _require_valid(settings: Settings) -> None:
     for field in positive:
         if getattr(settings, field) < 1:
             raise SettingInvalid(name=PREFIX + field.upper(), reason="must be at least 1")
+    for field in ("worker_metrics_port", "scheduler_metrics_port"):
+        if not 1 <= (getattr(settings, field) or 1) <= LAST_PORT:
+            raise SettingInvalid(name=PREFIX + field.upper(), reason=f"must be from 1 to {LAST_PORT}")
     if settings.erasure_waiting_days < 0:
         raise SettingInvalid(name=PREFIX + "ERASURE_WAITING_DAYS", reason="must not be negative")
     if settings.log_level not in logging.getLevelNamesMapping():

@@ -11,6 +11,7 @@ import structlog
 
 from core.checkpoint import parse_note
 from shell.database import Pool
+from shell.measures import WITNESS_FAILURES
 from shell.queries import SQL
 from shell.session import platform_session
 from shell.settings import Settings
@@ -50,6 +51,7 @@ class Witness:
                     tell(note)
                     del untold[origin]
             except OSError as error:  # of files, and of urllib
+                WITNESS_FAILURES.inc()
                 log.warning("audit.witness_away", error=type(error).__name__, untold=len(untold))
 
 

@@ -17,6 +17,7 @@ from shell.database import open_pool
 from shell.downloads import Downloads
 from shell.keys import KeyRing, secret_keys
 from shell.logs import configure_logs
+from shell.metrics_server import measure_process
 from shell.object_store import ObjectStore
 from shell.password_reset import PasswordResets
 from shell.passwords import Passwords
@@ -138,6 +139,7 @@ def _services(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextMa
             log.exception("api.not_started")  # the server that runs us says nothing of it
             raise
         app.state["services"] = services
+        measure_process("api")
         try:
             yield
         finally:

@@ -36,7 +36,7 @@ from web.problems import problems
 from web.rate_limit import Target, attempted
 from web.second_factor import Code, shown
 from web.services import Services, services_of
-from web.sign_in import Tokens, client_of, tokens_for
+from web.sign_in import Tokens, client_of, counted_login, tokens_for
 
 TenantName = Annotated[
     str,
@@ -93,12 +93,13 @@ async def login(
 ) -> Tokens:
     """Exchange credentials for tokens; the answer and its cost are the same for unknown accounts."""
     slug, email = _named_tenant(data.tenant, x_tenant), normalised_email(data.email)
-    async with attempted(services, request, services.attempts.login, Target(slug, email)):
-        try:
-            return await _logged_in(services, request, slug, data)
-        except WrongCredentials:
-            await _audit_failure(services, slug, email, actor_of(request))
-            raise
+    with counted_login():
+        async with attempted(services, request, services.attempts.login, Target(slug, email)):
+            try:
+                return await _logged_in(services, request, slug, data)
+            except WrongCredentials:
+                await _audit_failure(services, slug, email, actor_of(request))
+                raise
 
 
 async def _logged_in(services: Services, request: Request[Any, Any, Any], slug: str, data: Login) -> Tokens:

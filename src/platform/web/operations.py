@@ -1,20 +1,19 @@
 """What machines ask the process itself: is it well, what has it measured, which keys verify its tokens."""
 
 import time
-from datetime import UTC, datetime
 
 import msgspec
 from litestar import MediaType, Response, Router, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
+from prometheus_client.core import GaugeMetricFamily
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from core.tenant import TenantState
 from shell.database import UNAVAILABLE
-from shell.measures import AUDIT_UNSEQUENCED, TENANTS, exposition
-from shell.queries import SQL
+from shell.exposition import exposition
 from shell.session import platform_session
+from shell.table_state import TableState, table_state
 from web.services import Services
 
 METRICS_MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -80,15 +79,16 @@ async def health(services: NamedDependency[Services]) -> Response[Health]:
 
 @get("/metrics", operation_id="getMetrics", summary="Prometheus metrics", media_type=MediaType.TEXT)
 async def metrics(services: NamedDependency[Services]) -> Response[bytes]:
-    """All processes' metrics, added up."""
-    async with platform_session(services.pool, readonly=True) as session:
-        rows = await session.connection.fetch(SQL["tenant_counts"])
-        waits_since = await session.connection.fetchval(SQL["oldest_unsequenced"])
-    counts = {row["state"]: row["count"] for row in rows}
-    for state in TenantState:
-        TENANTS.labels(state).set(counts.get(state, 0))
-    AUDIT_UNSEQUENCED.set(0 if waits_since is None else (datetime.now(UTC) - waits_since).total_seconds())
-    return Response(exposition(), headers={"Content-Type": METRICS_MEDIA_TYPE})
+    """All processes' metrics, added up; without the state of the tables while the database is away."""
+    state, redis = await _table_state(services), await _redis(services)
+    up = GaugeMetricFamily("platform_part_up", "Whether a part answers.", labels=["part"])
+    up.add_metric(["database"], 0 if state is None else 1)
+    up.add_metric(["redis"], 1 if redis == "ok" else 0)
+    content = exposition(
+        tenants=None if state is None else state.tenants,
+        state=[up] if state is None else [up, *state.families],
+    )
+    return Response(content, headers={"Content-Type": METRICS_MEDIA_TYPE})
 
 
 @get("/.well-known/jwks.json", operation_id="getKeys", summary="Keys that verify access tokens")
@@ -96,6 +96,13 @@ async def jwks(services: NamedDependency[Services]) -> Response[KeySet]:
     """The public keys as a JWK set (RFC 7517)."""
     headers = {"Cache-Control": f"public, max-age={KEYS_MAX_AGE}"}
     return Response(msgspec.convert(services.ring.keys.public(), KeySet), headers=headers)
+
+
+async def _table_state(services: Services) -> TableState | None:
+    try:
+        return await table_state(services.pool)
+    except UNAVAILABLE:
+        return None
 
 
 async def _health(services: Services) -> Response[Health]:

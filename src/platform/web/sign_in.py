@@ -1,5 +1,7 @@
 """Tokens for a session: at login, at refresh, and when a second factor is shown."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -7,11 +9,13 @@ from uuid import UUID
 import msgspec
 from litestar.connection import ASGIConnection
 
+from core.errors import AttemptThrottled, WrongCredentials
 from core.identity import Account
 from core.tenant import PLATFORM_SLUG
 from shell import accounts
 from shell.account_session import tenant_in
 from shell.accounts import Client
+from shell.measures import LOGINS
 from shell.session import Session
 from shell.tokens import new_refresh_token
 from web.guards import address_of
@@ -56,6 +60,20 @@ async def tokens_for(
         token_type="Bearer",  # noqa: S106 -- RFC 6750's name of the type
         expires_in=settings.access_token_seconds,
     )
+
+
+@contextmanager
+def counted_login() -> Iterator[None]:
+    """Count how a login ends; one that was asked for a second factor, or broke, has not ended."""
+    try:
+        yield
+    except WrongCredentials:
+        LOGINS.labels("failed").inc()
+        raise
+    except AttemptThrottled:
+        LOGINS.labels("throttled").inc()
+        raise
+    LOGINS.labels("succeeded").inc()
 
 
 def client_of(connection: ASGIConnection[Any, Any, Any, Any]) -> Client:

@@ -30,6 +30,7 @@ from core.usage import MAX_BODY_BYTES, MAX_EVENTS, Admission, Rejection, admit, 
 from shell import usage
 from shell.audit import append_entry
 from shell.database import retried
+from shell.measures import USAGE_EVENTS
 from shell.session import recording_session, tenant_session
 from shell.usage import StoredEvent
 from web.examples import EXAMPLES
@@ -106,6 +107,7 @@ async def record_usage(
         raise InvalidInput(errors=msgspec.to_builtins(admission.rejected))
     foreign = actor_of(request, identity) if identity.is_platform else None
     accepted = await retried(lambda: _stored(services, tenant_id, admission, foreign))
+    _count(str(tenant_id), admission, accepted)
     return UsageAccepted(accepted, len(admission.events) - accepted, admission.rejected)
 
 
@@ -149,6 +151,16 @@ async def _stored(services: Services, tenant_id: UUID, admission: Admission, for
                 session, AuditEntry("usage.recorded", f"tenant:{tenant_id}", foreign, details=details)
             )
         return accepted
+
+
+def _count(tenant_id: str, admission: Admission, accepted: int) -> None:
+    outcomes = {
+        "accepted": accepted,
+        "duplicate": len(admission.events) - accepted,
+        "rejected": len(admission.rejected),
+    }
+    for outcome, count in outcomes.items():
+        USAGE_EVENTS.labels(tenant_id, outcome).inc(count)
 
 
 def _is_cloud_events(request: Request[Any, Any, Any]) -> bool:

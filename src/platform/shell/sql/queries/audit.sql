@@ -63,8 +63,8 @@ FROM unnest($1::text[], $2::bigint[], $3::text[]) AS p (chain, size, note);
 -- name: keep_audit_key
 INSERT INTO public.audit_keys (public_key, first_used_at) VALUES ($1, $2) ON CONFLICT DO NOTHING;
 
--- name: oldest_unsequenced
-SELECT min(occurred_at) FROM public.audit_log WHERE sequence IS NULL;
+-- name: unsequenced
+SELECT count(*), min(occurred_at) AS oldest FROM public.audit_log WHERE sequence IS NULL;
 
 -- name: latest_checkpoints
 SELECT k.note

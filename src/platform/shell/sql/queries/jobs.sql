@@ -67,6 +67,18 @@ WHERE (state = 'QUEUED' AND not_before <= $1) OR (state = 'RUNNING' AND leased_t
 ORDER BY not_before
 LIMIT $2;
 
+-- name: open_jobs
+SELECT kind, state, count(*),
+    min(CASE state WHEN 'QUEUED' THEN not_before ELSE leased_to END) FILTER (
+        WHERE CASE state WHEN 'QUEUED' THEN not_before ELSE leased_to END <= $1
+    ) AS overdue_since
+FROM public.jobs
+WHERE state IN ('QUEUED', 'RUNNING')
+GROUP BY kind, state;
+
+-- name: count_usage_marks
+SELECT count(*) FROM public.usage_marks;
+
 -- name: queue_closings
 -- A mark stays where a job for its tenant is open: that one may have looked before the usage was there.
 WITH taken AS (

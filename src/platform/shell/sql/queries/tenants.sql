@@ -16,6 +16,9 @@ SELECT id FROM public.tenants WHERE state IN ('ACTIVE', 'SUSPENDED') ORDER BY cr
 -- name: tenant_counts
 SELECT state, count(*) FROM public.tenants GROUP BY state;
 
+-- name: known_tenants
+SELECT id FROM public.tenants WHERE state <> 'DELETED';
+
 -- name: tenants_to_invoice
 SELECT id FROM public.tenants
 WHERE state IN ('ACTIVE', 'SUSPENDED') AND ($1::text IS NULL OR slug = $1)
