@@ -50,6 +50,10 @@ api-lint:
     cd tools/openapi && {{ uv }} run python ../node.py npm ci --prefer-offline
     cd tools/openapi && {{ uv }} run python ../node.py npm run --silent lint
 
+# Check what watches the platform: rules, unit tests of alerts, runbook, dashboards, log shipping (promtool: Debian package prometheus)
+ops-check:
+    {{ uv }} run pytest -q -n0 tests/ops
+
 # Write the bill of materials of what production installs (CycloneDX 1.5) to sbom.json
 sbom:
     {{ uv }} export --quiet --no-dev --locked --preview-features sbom-export --format cyclonedx1.5 --output-file sbom.json
