@@ -54,6 +54,10 @@ api-lint:
 ops-check:
     {{ uv }} run pytest -q -n0 tests/ops
 
+# Write Grafana's dashboards from ops/grafana/dashboards.py; commit them with what changed them
+dashboards:
+    {{ uv }} run python ops/grafana/dashboards.py
+
 # Write the bill of materials of what production installs (CycloneDX 1.5) to sbom.json
 sbom:
     {{ uv }} export --quiet --no-dev --locked --preview-features sbom-export --format cyclonedx1.5 --output-file sbom.json
