@@ -52,7 +52,7 @@ CATCH_UP_SECONDS = 60.0
 async def audit(*, quick: bool) -> list[Figure]:
     """The figure of audited writes, and of how far the sequencer stays behind them."""
     requests, rounds = (1_000, 3) if quick else (5_000, 7)
-    async with stage(with_api=True) as here:
+    async with stage(api_processes=1) as here:
         tenants = await provisioned(here, [f"audit-{index}" for index in range(TENANTS)])
         operators = [await _operator(here, index) for index in range(TENANTS)]
         with supervised(here.settings, WORKER), load_client() as client:

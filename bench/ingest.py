@@ -27,7 +27,7 @@ EVENTS_AT_LEAST = 50_000
 async def ingest(*, quick: bool) -> list[Figure]:
     """The figures of one tenant and of fifty."""
     number, rounds = (40, 3) if quick else (200, 7)
-    async with stage(with_api=True) as here:
+    async with stage(api_processes=1) as here:
         tenants = await provisioned(here, [f"ingest-{index}" for index in range(50)])
         with load_client() as client:
             return [

@@ -49,7 +49,7 @@ MILLISECONDS_AT_MOST = 0.3
 async def login(*, quick: bool) -> list[Figure]:
     """The figures of others' 99th percentile beside logins and beside a storm, and of authentication."""
     seconds, rounds, calls = (5, 3, 1_000) if quick else (20, 5, 10_000)
-    async with stage(with_api=True) as here:
+    async with stage(api_processes=1) as here:
         tenants = await provisioned(here, [f"login-{index}" for index in range(TENANTS)])
         await with_costs(here, tenants)
         files = requests_of(here, tenants), await _logins(here, tenants[0])

@@ -52,13 +52,14 @@ class Stage(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def stage(*, with_api: bool = False) -> AsyncIterator[Stage]:
-    """The platform on fresh data for as long as the body runs; with one API process where it is wanted."""
+async def stage(*, api_processes: int = 0) -> AsyncIterator[Stage]:
+    """The platform on fresh data for as long as the body runs, with as many API processes as are wanted."""
     with fresh_folder() as folder, ExitStack() as stack:
-        settings = load_settings({}, data=folder, host=HOST, port=free_port())
+        environment = {"PLATFORM_API_PROCESSES": str(max(1, api_processes))}
+        settings = load_settings(environment, data=folder, host=HOST, port=free_port())
         located = stack.enter_context(held_servers(settings))
         async with _prepared(located) as platform:
-            if with_api:
+            if api_processes:
                 stack.enter_context(supervised(platform.settings, API))
                 await _until_ready(platform.settings)
             lasting = msgspec.structs.replace(platform.settings, access_token_seconds=LONG_RUN_SECONDS)

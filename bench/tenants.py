@@ -40,7 +40,7 @@ ALTER DEFAULT PRIVILEGES IN SCHEMA {schema} GRANT SELECT, INSERT, UPDATE, DELETE
 async def tenants(*, quick: bool) -> list[Figure]:
     """The figures of provisioning and of the 99th percentile of reading."""
     many, made, draws, rounds = (100, 5, 1_000, 3) if quick else (2_000, 20, 5_000, 7)
-    async with stage(with_api=True) as here:
+    async with stage(api_processes=1) as here:
         provisioning = await _provisioning(here, made, rounds)
         everybody = await provisioned(here, [f"reader-{index}" for index in range(many)])
         await with_costs(here, everybody)

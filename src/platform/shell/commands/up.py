@@ -32,6 +32,8 @@ READY_SECONDS = 60
 PORT_SECONDS = 3
 LOOK_AGAIN_SECONDS = 0.05
 CHECK_SECONDS = 0.5
+UNLESS_SET = {"PLATFORM_API_PROCESSES": "2"}
+"""One process of the API keeps one core busy; of two, one answers while the other is started again."""
 
 
 class PortTaken(PlatformError):
@@ -61,7 +63,7 @@ def up(host: str | None, port: int | None, demo: bool | None, data: Path | None)
     """Run the whole platform here: embedded servers where none are named, API, worker and scheduler."""
     started = time.monotonic()
     with said_in_a_sentence(), interrupted_once() as stop:
-        settings = load_settings(os.environ, host=host, port=port, data=data, demo=demo)
+        settings = load_settings(UNLESS_SET | os.environ, host=host, port=port, data=data, demo=demo)
         with running(settings, stop) as (complete, check):
             tenant = asyncio.run(_demo(complete)) if complete.demo and not stop.is_set() else None
             click.echo(_where_to_look(complete, tenant, time.monotonic() - started))
