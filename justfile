@@ -50,9 +50,10 @@ api-lint:
     cd tools/openapi && {{ uv }} run python ../node.py npm ci --prefer-offline
     cd tools/openapi && {{ uv }} run python ../node.py npm run --silent lint
 
-# Check what watches the platform: rules, unit tests of alerts, runbook, dashboards, log shipping (promtool: Debian package prometheus)
+# Check what is in ops: rules, alerts, dashboards, log shipping, compose, manifests, Terraform; says what it skips and why
 ops-check:
     {{ uv }} run pytest -q -n0 tests/ops
+    {{ uv }} run python tools/ops_check.py
 
 # Write Grafana's dashboards from ops/grafana/dashboards.py; commit them with what changed them
 dashboards:
@@ -60,7 +61,7 @@ dashboards:
 
 # Write the bill of materials of what production installs (CycloneDX 1.5) to sbom.json
 sbom:
-    {{ uv }} export --quiet --no-dev --locked --preview-features sbom-export --format cyclonedx1.5 --output-file sbom.json
+    {{ uv }} export --quiet --no-default-groups --locked --preview-features sbom-export --format cyclonedx1.5 --output-file sbom.json
 
 # Send generated requests to a platform of its own for some seconds: no 5xx, every answer as documented
 [no-exit-message]
