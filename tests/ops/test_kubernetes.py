@@ -155,7 +155,7 @@ def test_there_is_never_a_second_scheduler(documents: list[dict[str, Any]]) -> N
 def test_the_worker_is_scaled_by_a_metric_that_there_is(documents: list[dict[str, Any]]) -> None:
     (trigger,) = of_kind(documents, "ScaledObject")["worker"]["spec"]["triggers"]
     (namespace,) = of_kind(documents, "Namespace")
-    assert trigger["metadata"]["query"].startswith(f'max(job_waiting_seconds{{namespace="{namespace}"}})')
+    assert trigger["metadata"]["query"].startswith(f'max(job_overdue_seconds{{namespace="{namespace}"}})')
 
 
 def test_the_ingress_has_tls_and_keeps_operations_inside(documents: list[dict[str, Any]]) -> None:
