@@ -221,6 +221,7 @@ CLASSIFICATION: dict[Table, dict[str, Column]] = {
         "leased_to": Column(PLATFORM, OPERATIONAL, KEEP, INTERNAL),
         "created_at": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
         "finished_at": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "traceparent": Column(PLATFORM, OPERATIONAL, KEEP, INTERNAL),
     },
     _public("usage_marks", Activity.OPERATION): {
         "id": Column(TENANT, OPERATIONAL, DELETE_ROW, INTERNAL),

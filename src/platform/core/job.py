@@ -58,6 +58,12 @@ class Job(msgspec.Struct, frozen=True):
     finished_at: datetime | None
 
 
+class LeasedJob(Job, frozen=True):
+    """A job in a worker's hands, which knows where in which trace it was caused; nobody else is told."""
+
+    traceparent: str | None
+
+
 class Retry(msgspec.Struct, frozen=True):
     """Try again, not before this instant."""
 

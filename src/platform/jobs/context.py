@@ -1,6 +1,7 @@
 """What every job needs: the pools, the announcer, and the worker's name."""
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import msgspec
 from taskiq import AsyncBroker
@@ -8,6 +9,9 @@ from taskiq import AsyncBroker
 from core.invoicing import Party
 from shell.database import Pool
 from shell.settings import Settings
+
+if TYPE_CHECKING:  # it imports OpenTelemetry, which may not be there
+    from shell.spans import Tracing
 
 
 class WorkerContext(msgspec.Struct, frozen=True):
@@ -18,6 +22,7 @@ class WorkerContext(msgspec.Struct, frozen=True):
     owner_pool: Pool
     announcer: AsyncBroker
     worker: str
+    tracing: "Tracing | None" = None
 
     @property
     def lease(self) -> timedelta:

@@ -18,6 +18,7 @@ from shell import jobs as table
 from shell.database import UNAVAILABLE
 from shell.measures import JOB_SECONDS
 from shell.session import platform_session
+from shell.tracing import job_traced
 
 log = structlog.get_logger()
 
@@ -48,7 +49,10 @@ async def run_job(context: WorkerContext, job_id: UUID) -> None:
         JOB_SECONDS.labels(job.kind, "failed").observe(0)
         return
     tenant = None if job.tenant_id is None else str(job.tenant_id)
-    with bound_contextvars(job_id=str(job.id), kind=job.kind, tenant_id=tenant, request_id=job.request_id):
+    with (
+        bound_contextvars(job_id=str(job.id), kind=job.kind, tenant_id=tenant, request_id=job.request_id),
+        job_traced(context.tracing, job),
+    ):
         async with _kept_lease(context, job):
             await _run(context, job)
 

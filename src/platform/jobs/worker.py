@@ -27,6 +27,7 @@ from shell.measures import JOB_SECONDS
 from shell.metrics_server import measure_process, metrics_served
 from shell.session import platform_session
 from shell.settings import Secret, Settings, load_settings
+from shell.tracing import tracing_of
 
 END_SECONDS = 1.0
 
@@ -37,20 +38,23 @@ async def work(settings: Settings) -> None:
     """Run jobs until SIGTERM or SIGINT."""
     redis_url = required("PLATFORM_REDIS_URL", settings.redis_url)
     signer = audit_signer(settings)
+    tracing = tracing_of(settings, "worker")
     name = f"{socket.gethostname()}:{os.getpid()}"
     pool = await open_pool(
         required("PLATFORM_DATABASE_URL", settings.database_url).value,
         size=settings.pool_size,
         name="platform worker",
         statement_timeout_seconds=settings.job_statement_timeout_seconds,
+        tracing=tracing,
     )
     owner_pool = await open_pool(
         required("PLATFORM_OWNER_DATABASE_URL", settings.owner_database_url).value,
         size=AT_ONCE + 1,  # jobs, and the sequencer
         name="platform worker (owner)",
         statement_timeout_seconds=settings.job_statement_timeout_seconds,
+        tracing=tracing,
     )
-    context = WorkerContext(settings, pool, owner_pool, announcer(redis_url), name)
+    context = WorkerContext(settings, pool, owner_pool, announcer(redis_url), name, tracing)
     sequencing = asyncio.create_task(keep_sequencing(context, signer))
     measure_process("worker")
     for kind in JobKind:  # from the first scrape on: the first failure must be an increase
@@ -64,6 +68,8 @@ async def work(settings: Settings) -> None:
     log.info("worker.stopped", worker=name)
     pool.terminate()
     owner_pool.terminate()
+    if tracing is not None:
+        tracing.close()
 
 
 async def _listen(context: WorkerContext, redis_url: Secret) -> None:

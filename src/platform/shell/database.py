@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.exceptions import (
@@ -21,6 +21,8 @@ from shell.measures import POOL_SIZE
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
+
+    from shell.spans import Tracing
 
     Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
     Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
@@ -76,9 +78,15 @@ class ForgetfulConnection(asyncpg.Connection):
 
 
 async def open_pool(
-    url: str, *, size: int, name: str, statement_timeout_seconds: int = 30, connect_seconds: float = 10
+    url: str,
+    *,
+    size: int,
+    name: str,
+    statement_timeout_seconds: int = 30,
+    connect_seconds: float = 10,
+    tracing: "Tracing | None" = None,
 ) -> Pool:
-    """A pool whose connections forget everything between two transactions."""
+    """A pool whose connections forget everything between two transactions, traced if so wanted."""
     milliseconds = str(statement_timeout_seconds * 1000)
     pool = await asyncpg.create_pool(
         url,
@@ -89,6 +97,7 @@ async def open_pool(
         command_timeout=statement_timeout_seconds + 5,
         connection_class=ForgetfulConnection,
         reset=_reset,
+        init=None if tracing is None else _traced_by(tracing),  # type: ignore[arg-type]  # the stubs want a wider one
         server_settings={
             "application_name": name,
             "statement_timeout": milliseconds,
@@ -99,6 +108,13 @@ async def open_pool(
     )
     POOL_SIZE.inc(size)
     return pool
+
+
+def _traced_by(tracing: "Tracing") -> Callable[[Any], Awaitable[None]]:
+    async def trace(connection: Connection) -> None:
+        connection.add_query_logger(tracing.statement)
+
+    return trace
 
 
 async def _reset(connection: Connection) -> None:

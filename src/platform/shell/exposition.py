@@ -1,6 +1,7 @@
 """What `/metrics` shows: what processes have counted, added up, how they are, and the state of the tables."""
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TypeAlias
 
 import psutil
@@ -55,7 +56,9 @@ def _counted() -> Iterable[Metric]:
 def _forget_the_dead() -> None:
     """Remove what only the living may say; what the dead have counted still counts."""
     for pid in {int(file.stem.rpartition("_")[2]) for file in folder().glob("gauge_live*.db")}:
-        if not psutil.pid_exists(pid):
+        with suppress(FileNotFoundError):  # another process was faster
+            if psutil.pid_exists(pid):
+                continue
             multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]  # untyped in the library
 
 

@@ -8,9 +8,10 @@ import asyncpg
 import msgspec
 
 from core.errors import NotFound, PlatformError
-from core.job import FORGETFUL, GiveUp, Job, JobKind, JobState, after_failure
+from core.job import FORGETFUL, GiveUp, Job, JobKind, JobState, LeasedJob, after_failure
 from shell.queries import SQL
 from shell.session import Session
+from shell.tracing import TRACEPARENT
 
 MAX_ERROR_LENGTH = 500
 
@@ -33,7 +34,7 @@ async def enqueue(
     row = await session.connection.fetchrow(
         SQL["insert_job"],
         uuid4(), kind, tenant_id, dedupe_key, msgspec.json.encode(args or {}).decode(), request_id,
-        now, not_before or now,
+        now, not_before or now, TRACEPARENT.get(),
     )  # fmt: skip
     if row is None:
         row = await session.connection.fetchrow(SQL["open_job"], kind, dedupe_key)
@@ -64,11 +65,13 @@ async def get(session: Session, job_id: UUID) -> Job:
     return job_of(row)
 
 
-async def take(session: Session, job_id: UUID, *, worker: str, lease: timedelta) -> Job | None:
+async def take(session: Session, job_id: UUID, *, worker: str, lease: timedelta) -> LeasedJob | None:
     """Lease a job that is due, or that another worker has let go; None where there is nothing to do."""
     now = datetime.now(UTC)
     row = await session.connection.fetchrow(SQL["take_job"], job_id, worker, now + lease, now)
-    return None if row is None else job_of(row)
+    if row is None:
+        return None
+    return LeasedJob(**msgspec.structs.asdict(job_of(row)), traceparent=row["traceparent"])
 
 
 async def renew(session: Session, job_id: UUID, *, worker: str, lease: timedelta) -> None:

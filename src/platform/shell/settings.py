@@ -117,6 +117,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     invoice_scan_seconds: int = 3_600
     invoice_delay_hours: int = 24
     log_level: str = "INFO"
+    otlp_endpoint: str | None = None
+    trace_share: float = 1.0
     demo: bool = True
 
     @property
@@ -249,6 +251,16 @@ def _require_valid_audit(settings: Settings) -> None:
         raise SettingInvalid(name=PREFIX + "AUDIT_WITNESS_URL", reason="must begin with http:// or https://")
 
 
+def _require_valid_telemetry(settings: Settings) -> None:
+    for field in ("worker_metrics_port", "scheduler_metrics_port"):
+        if not 1 <= (getattr(settings, field) or 1) <= LAST_PORT:
+            raise SettingInvalid(name=PREFIX + field.upper(), reason=f"must be from 1 to {LAST_PORT}")
+    if settings.otlp_endpoint is not None and not settings.otlp_endpoint.startswith(WEB):
+        raise SettingInvalid(name=PREFIX + "OTLP_ENDPOINT", reason="must begin with http:// or https://")
+    if not 0 <= settings.trace_share <= 1:
+        raise SettingInvalid(name=PREFIX + "TRACE_SHARE", reason="must be from 0 to 1")
+
+
 def _require_valid(settings: Settings) -> None:
     positive = (
         "port",
@@ -278,15 +290,13 @@ def _require_valid(settings: Settings) -> None:
     for field in positive:
         if getattr(settings, field) < 1:
             raise SettingInvalid(name=PREFIX + field.upper(), reason="must be at least 1")
-    for field in ("worker_metrics_port", "scheduler_metrics_port"):
-        if not 1 <= (getattr(settings, field) or 1) <= LAST_PORT:
-            raise SettingInvalid(name=PREFIX + field.upper(), reason=f"must be from 1 to {LAST_PORT}")
     if settings.erasure_waiting_days < 0:
         raise SettingInvalid(name=PREFIX + "ERASURE_WAITING_DAYS", reason="must not be negative")
     if settings.log_level not in logging.getLevelNamesMapping():
         raise SettingInvalid(name=PREFIX + "LOG_LEVEL", reason="must be DEBUG, INFO, WARNING or ERROR")
     if settings.smtp_url is not None and not settings.smtp_url.value.startswith(("smtp://", "smtps://")):
         raise SettingInvalid(name=PREFIX + "SMTP_URL", reason="must begin with smtp:// or smtps://")
+    _require_valid_telemetry(settings)
     _require_valid_edge(settings)
     _require_valid_audit(settings)
     _require_valid_tiers(settings)

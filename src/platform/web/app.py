@@ -1,8 +1,10 @@
 """The web application."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING
 
 import structlog
 from litestar import Litestar, Router
@@ -27,6 +29,7 @@ from shell.settings import Settings, load_settings
 from shell.standing import Standings
 from shell.throttle import Throttle
 from shell.tokens import AccessTokens
+from shell.tracing import tracing_of
 from web.anomalies import anomalies_router
 from web.answers import Answer
 from web.api_keys import api_keys_router
@@ -59,12 +62,15 @@ from web.tenants import tenants_router
 from web.usage import usage_router
 from web.users import users_router
 
+if TYPE_CHECKING:
+    from shell.spans import Tracing
+
 MAX_BODY_BYTES = 64 * 1024
 
 log = structlog.get_logger()
 
 
-def application(settings: Settings) -> Litestar:
+def application(settings: Settings, tracing: "Tracing | None" = None) -> Litestar:
     """The application with all its routes; its pool opens when it starts."""
     of_one_tenant = Router(
         "/tenants/{tenant_id:uuid}",
@@ -108,7 +114,7 @@ def application(settings: Settings) -> Litestar:
         },
         exception_handlers=EXCEPTION_HANDLERS,
         cors_config=cors(settings),
-        lifespan=[_services(settings)],
+        lifespan=[_services(settings, tracing)],
         openapi_config=openapi_config(),
         request_class=ApiRequest,
         response_class=Answer,
@@ -121,20 +127,28 @@ def create() -> ASGIApp:
     """What the server runs: the application with settings from the environment, inside its edge."""
     settings = load_settings(os.environ)
     configure_logs(service="api", level=settings.log_level)
-    return served(application(settings), settings)
+    tracing = tracing_of(settings, "api")
+    return served(application(settings, tracing), settings, tracing)
 
 
-def served(app: Litestar, settings: Settings) -> ASGIApp:
+def served(app: Litestar, settings: Settings, tracing: "Tracing | None" = None) -> ASGIApp:
     """The application inside its edge and its telemetry, as the network meets it."""
-    return Telemetry(Edge(app, settings))
+    measured = Telemetry(Edge(app, settings))
+    if tracing is None:
+        return measured
+    from web.traced import Traced  # noqa: PLC0415 -- it imports OpenTelemetry, which may not be there
+
+    return Traced(measured, tracing)
 
 
-def _services(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
+def _services(
+    settings: Settings, tracing: "Tracing | None"
+) -> Callable[[Litestar], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         """Open what handlers need, and close it when the process is told to stop."""
         try:
-            services = await _opened(settings)
+            services = await _opened(settings, tracing)
         except Exception:
             log.exception("api.not_started")  # the server that runs us says nothing of it
             raise
@@ -147,11 +161,13 @@ def _services(settings: Settings) -> Callable[[Litestar], AbstractAsyncContextMa
             await services.redis.close()
             await services.announcer.shutdown()
             await services.pool.close()
+            if tracing is not None:
+                await asyncio.to_thread(tracing.close)
 
     return lifespan
 
 
-async def _opened(settings: Settings) -> Services:
+async def _opened(settings: Settings, tracing: "Tracing | None") -> Services:
     if settings.database_url is None or settings.redis_url is None:
         raise SettingInvalid(name="PLATFORM_DATABASE_URL or PLATFORM_REDIS_URL", reason="is not set")
     ring = KeyRing(settings)
@@ -160,6 +176,7 @@ async def _opened(settings: Settings) -> Services:
         size=settings.pool_size,
         name="platform api",
         statement_timeout_seconds=settings.statement_timeout_seconds,
+        tracing=tracing,
     )
     redis, keys = QuickRedis(settings.redis_url), secret_keys(settings)
     return Services(

@@ -1,7 +1,7 @@
 -- name: insert_job
 INSERT INTO public.jobs
-    (id, kind, tenant_id, dedupe_key, args, state, request_id, not_before, created_at)
-VALUES ($1, $2, $3, $4, $5, 'QUEUED', $6, $8, $7)
+    (id, kind, tenant_id, dedupe_key, args, state, request_id, not_before, created_at, traceparent)
+VALUES ($1, $2, $3, $4, $5, 'QUEUED', $6, $8, $7, $9)
 ON CONFLICT (kind, dedupe_key) WHERE state IN ('QUEUED', 'RUNNING') DO NOTHING
 RETURNING *;
 
