@@ -17,7 +17,8 @@ from shell.metrics_server import measure_process, metrics_served
 from shell.settings import Settings
 from tests.e2e.platform_process import free_port
 from tests.events import sent
-from tests.installation import new_slug, queued
+from tests.fixtures import answering
+from tests.installation import Installation, new_slug, queued
 from tests.web.client import PASSWORD, Api
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -120,7 +121,22 @@ async def test_a_process_without_an_api_serves_its_metrics(api: Api, tenant: Ten
     assert gone not in answer.text
 
 
-async def test_metrics_are_served_while_the_database_is_away(api: Api) -> None:
+async def test_the_api_shows_what_it_has_counted_while_the_database_is_away(
+    installation: Installation,
+) -> None:
+    async with answering(installation.settings) as (services, http):
+        await services.pool.close()
+        answer = await http.get("/metrics")
+    assert answer.status_code == 200
+    samples = samples_of(answer.text)
+    assert value(samples, "platform_part_up", part="redis") == 1
+    assert ("platform_part_up", frozenset({("part", "database")})) in samples
+    assert value(samples, "platform_part_up", part="database") == 0
+    assert "api_requests_total" in answer.text
+    assert "tenant_count" not in answer.text
+
+
+async def test_a_worker_shows_what_it_has_counted_while_the_database_is_away(api: Api) -> None:
     MAILS.labels("failed").inc()
     LOGINS.labels("failed").inc()
     settings: Settings = api.services.settings
