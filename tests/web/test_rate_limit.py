@@ -123,6 +123,16 @@ async def test_an_address_is_slowed_down_over_all_accounts(
     assert [answer.status_code for answer in answers] == [401] * 4 + [429]
 
 
+async def test_guessing_at_refresh_tokens_is_slowed_down(installation: Installation) -> None:
+    async with limited(installation, address_free_failures=3) as api:
+        answers = [
+            await api.post("/auth/refresh", json={"refresh_token": f"eur_nobody_{guess}"})
+            for guess in range(5)
+        ]
+    assert [answer.status_code for answer in answers] == [401] * 4 + [429]
+    problem_of(answers[-1], 429)
+
+
 async def test_what_is_no_guess_does_not_count(installation: Installation, tenant: Tenant) -> None:
     async with limited(installation) as api:
         for _ in range(10):

@@ -127,9 +127,10 @@ async def use_refresh_token(session: Session, text: str) -> UsedToken | None:
 
 
 async def revoke_family_on_reuse(session: Session, text: str) -> UsedToken | None:
-    """Revoke the family of a token that was used or revoked before; one that only expired is no theft."""
+    """Revoke the open family of a token that was used before; one that only expired is no theft."""
     row = await session.connection.fetchrow(SQL["refresh_token_family"], _hash(text))
-    return await revoke_family_of(session, text) if row is not None and row["was_used"] else None
+    is_theft = row is not None and row["was_used"] and row["is_open"]
+    return await revoke_family_of(session, text) if is_theft else None
 
 
 async def revoke_family_of(session: Session, text: str) -> UsedToken | None:

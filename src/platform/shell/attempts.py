@@ -69,6 +69,7 @@ class Attempts:
         registrations = Patience(settings.address_free_registrations, ADDRESS_FORGIVEN_EVERY)
         self.register = Rule("register", account, registrations)
         self.reset = Rule("reset", account, registrations)
+        self.refresh = Rule("refresh", account, self.login.address)
         self._redis = redis
         self._key = derived_key(secret, "throttling")
         self._failures: OrderedDict[str, Failures] = OrderedDict()

@@ -2,10 +2,18 @@
 
 from typing import Final
 
+from core.errors import PlatformError
 from shell import certificates, erasures, legal_archive
 from shell.queries import SQL
-from shell.sealing import Seal, SecretKeys
+from shell.sealing import Seal, SealBroken, SecretKeys
 from shell.session import Session
+
+
+class NotResealed(PlatformError):
+    """What {query} reads of {id} is sealed under neither the current nor the previous secret key."""
+
+    fields = ("query", "id")
+
 
 SECOND_FACTORS: Final = {"lock": "lock_second_factors", "write": "reseal_second_factors"}
 
@@ -27,13 +35,15 @@ async def reseal_shared(session: Session, keys: SecretKeys) -> int:
 async def reseal(session: Session, seal: Seal, *, lock: str, write: str) -> int:
     """Reseal what a named query reads as (id, sealed), by another that writes two arrays back.
 
-    Raises SealBroken where something is under neither key.
+    Raises NotResealed where something is under neither key.
     """
     rows = await session.connection.fetch(SQL[lock])
-    ids = [row["id"] for row in rows]
-    anew = [
-        seal.seal(seal.open(row["sealed"], belongs_to=row["id"].bytes), belongs_to=row["id"].bytes)
-        for row in rows
-    ]
+    ids, anew = [row["id"] for row in rows], []
+    for row in rows:
+        thing = row["id"].bytes
+        try:
+            anew.append(seal.seal(seal.open(row["sealed"], belongs_to=thing), belongs_to=thing))
+        except SealBroken as error:
+            raise NotResealed(query=lock, id=row["id"]) from error
     await session.connection.execute(SQL[write], ids, anew)
     return len(rows)

@@ -124,15 +124,18 @@ async def _logged_in(services: Services, request: Request[Any, Any, Any], slug: 
     operation_id="refreshTokens",
     summary="Renew tokens",
     status_code=200,
-    responses=problems(400, 401, 422),
+    responses=problems(400, 401, 422, 429),
 )
 async def refresh(
     data: JSONBody[Refresh], request: Request[Any, Any, Any], services: NamedDependency[Services]
 ) -> Tokens:
     """Exchange a refresh token for new tokens; used twice, it ends every session that came from its login."""
-    tokens = await _refreshed(services, data.refresh_token, actor_of(request))
-    if tokens is None:  # after the transaction, so that the revocation and its audit entry are kept
-        raise RefreshTokenRefused
+    text = data.refresh_token
+    target = Target(slug_in_refresh_token(text), text)
+    async with attempted(services, request, services.attempts.refresh, target):
+        tokens = await _refreshed(services, text, actor_of(request))
+        if tokens is None:  # after the transaction, so that the revocation and its audit entry are kept
+            raise RefreshTokenRefused
     return tokens
 
 

@@ -10,6 +10,7 @@ from core.audit import AuditEntry, Outcome
 from core.errors import (
     AttemptThrottled,
     NotFound,
+    RefreshTokenRefused,
     SecondFactorWrong,
     TenantGone,
     TenantNotReady,
@@ -24,11 +25,11 @@ from shell.session import platform_session
 from web.guards import Connection, actor_of, address_of
 from web.services import Services
 
-GUESSED_WRONG = (WrongCredentials, SecondFactorWrong)
+GUESSED_WRONG = (WrongCredentials, SecondFactorWrong, RefreshTokenRefused)
 
 
 class Target(msgspec.Struct, frozen=True):
-    """At whose account an attempt is made: a tenant's slug, and an e-mail address or another name in it."""
+    """At what an attempt is made: a tenant's slug, and in it an e-mail address, a token or another name."""
 
     slug: str
     name: str

@@ -43,7 +43,8 @@ WHERE token_hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at 
 RETURNING family_id, user_id;
 
 -- name: refresh_token_family
-SELECT family_id, user_id, used_at IS NOT NULL OR revoked_at IS NOT NULL AS was_used
+SELECT family_id, user_id, used_at IS NOT NULL OR revoked_at IS NOT NULL AS was_used,
+       EXISTS (SELECT FROM sessions WHERE id = family_id AND revoked_at IS NULL) AS is_open
 FROM refresh_tokens WHERE token_hash = $1;
 
 -- name: revoke_family
