@@ -12,11 +12,16 @@ SELECT * FROM public.jobs WHERE kind = $1 AND dedupe_key = $2 AND state IN ('QUE
 SELECT * FROM public.jobs WHERE id = $1;
 
 -- name: take_job
--- A job is taken when it is due, or when the worker that held it has let its lease run out.
+-- A job is taken when it is due, or when the worker that held it has let its lease run out. One that somebody
+-- writes at this moment is passed over, so that no worker waits: if it stays due, it is announced again.
 UPDATE public.jobs
 SET state = 'RUNNING', attempts = attempts + 1, leased_by = $2, leased_to = $3, error = NULL
-WHERE id = $1
-  AND ((state = 'QUEUED' AND not_before <= $4) OR (state = 'RUNNING' AND leased_to < $4))
+WHERE id = (
+    SELECT id FROM public.jobs
+    WHERE id = $1
+      AND ((state = 'QUEUED' AND not_before <= $4) OR (state = 'RUNNING' AND leased_to < $4))
+    FOR UPDATE SKIP LOCKED
+)
 RETURNING *;
 
 -- name: renew_lease
