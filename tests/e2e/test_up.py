@@ -20,6 +20,7 @@ import psutil
 import pytest
 
 from core.resource import Resource
+from shell.embedded.folder import remove_folder
 from shell.embedded.postgres import start_postgres, stop_postgres
 from shell.embedded.redis import start_redis, stop_redis
 from tests.e2e.platform_process import PASSWORD, free_port, is_gone
@@ -418,6 +419,6 @@ def data_of(run: Run) -> str:
 def remove(place: Path) -> None:
     """Remove a file or a folder; a missing one is fine."""
     if place.is_dir():
-        shutil.rmtree(place)
+        remove_folder(place)
     else:
         place.unlink(missing_ok=True)

@@ -68,8 +68,10 @@ def private_folder(folder: Path) -> Path:
 
 def remove_folder(folder: Path) -> None:
     """Remove the folder and all that is in it; a missing one is fine."""
-    with blamed_on(folder), suppress(FileNotFoundError):
-        shutil.rmtree(folder)
+    with blamed_on(folder):
+        while folder.exists():  # what was cut off a moment ago may still be removing its own files in it
+            with suppress(FileNotFoundError):
+                shutil.rmtree(folder)
 
 
 def rename_for_good(old: Path, new: Path) -> None:
