@@ -90,6 +90,19 @@ async def test_a_deleted_event_that_is_sent_again_is_refused_and_zeroes_no_day(
     assert await aggregated(installation, tenant) == days
 
 
+async def test_a_key_whose_event_was_deleted_never_counts_again(
+    installation: Installation, tenant: Tenant
+) -> None:
+    await store(installation, tenant, event("old/é", at=OLD), event("new", at=RECENT))
+    await close(installation.context, tenant.id)
+    await run(installation, tenant)
+    await age_marks(installation, tenant, 31)
+    await run(installation, tenant)
+    assert await events_of(installation, tenant) == (1, 1)
+    assert await store(installation, tenant, event("old/é"), event("newer")) == 1
+    assert await store(installation, tenant, event("old/é", source="vm-2")) == 1
+
+
 async def test_what_was_back_filled_is_aggregated_before_it_is_hidden(
     installation: Installation, tenant: Tenant
 ) -> None:

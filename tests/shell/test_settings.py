@@ -92,6 +92,8 @@ def test_an_override_wins_over_the_environment_unless_it_is_none() -> None:
         ("PLATFORM_PASSWORD_QUEUE", "0"),
         ("PLATFORM_JOB_LEASE_SECONDS", "0"),
         ("PLATFORM_DEMO", "perhaps"),
+        ("PLATFORM_DATA_PROTECTION_EMAIL", "nobody"),
+        ("PLATFORM_DATA_PROTECTION_EMAIL", "a@b.example\nBcc: c@d.example"),
         ("PLATFORM_TRUSTED_PROXIES", "10.0.0.0/8,eighty"),
         ("PLATFORM_TRUSTED_PROXIES", "10.0.0.1/8"),
         ("PLATFORM_CORS_ORIGINS", "*"),

@@ -64,6 +64,10 @@ class Caller(msgspec.Struct, frozen=True):
         """POST as this account."""
         return await self.send("POST", path, **request)
 
+    async def put(self, path: str, **request: Any) -> httpx.Response:
+        """PUT as this account."""
+        return await self.send("PUT", path, **request)
+
     async def send(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, **request: Any
     ) -> httpx.Response:

@@ -1,12 +1,18 @@
 """The registers: processing from the classification, breaches and requests with their clocks."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
+import msgspec
+import pytest
 from structlog.testing import capture_logs
 
 from core.classification import CLASSIFICATION
+from jobs import reminders
 from jobs.reminders import remind_of_cases
+from shell.mail import Mail, MailNotSent, send
+from shell.settings import Settings
 from tests.web.client import Api, problem_of
 
 
@@ -60,3 +66,31 @@ async def test_a_breach_that_is_nearly_due_is_reminded_of_once(api: Api) -> None
     reminded = [entry["case"] for entry in logs if entry["event"] == "register.due"]
     assert reminded.count(case["id"]) == 1
     assert fresh["id"] not in reminded
+
+
+async def test_one_reminder_that_fails_is_sent_later_and_no_other_is_sent_twice(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    operator = await api.operator()
+    wanted = {"kind": "BREACH", "summary": "lost laptop", "began_at": ago(hours=60)}
+    first, second = [(await operator.post("/registers/cases", json=wanted)).json()["id"] for _ in range(2)]
+    settings = msgspec.structs.replace(
+        api.installation.settings, data=tmp_path, data_protection_email="dpo@example.com", smtp_url=None
+    )
+    context = msgspec.structs.replace(api.installation.context, settings=settings)
+
+    async def refuse_the_first(settings: Settings, mail: Mail) -> None:
+        if first in mail.text:
+            raise MailNotSent(reason="OSError")
+        await send(settings, mail)
+
+    def mailed(case_id: str) -> int:
+        return sum(case_id in file.read_text() for file in settings.mail_folder.glob("*.eml"))
+
+    monkeypatch.setattr(reminders, "send", refuse_the_first)
+    await remind_of_cases(context)
+    assert (mailed(first), mailed(second)) == (0, 1)
+    monkeypatch.undo()
+    await remind_of_cases(context)
+    await remind_of_cases(context)
+    assert (mailed(first), mailed(second)) == (1, 1)

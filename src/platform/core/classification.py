@@ -515,6 +515,9 @@ CLASSIFICATION: dict[Table, dict[str, Column]] = {
         "marked_at": Column(TENANT, OPERATIONAL, DELETE_ROW, INTERNAL),
         "deleted_at": Column(TENANT, OPERATIONAL, DELETE_ROW, INTERNAL),
     },
+    _tenant("spent_keys", Activity.METERING): {
+        "key": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+    },
     _tenant("schema_migrations", Activity.OPERATION): {
         "version": Column(PLATFORM, OPERATIONAL, DELETE_ROW, INTERNAL),
         "name": Column(PLATFORM, OPERATIONAL, DELETE_ROW, INTERNAL),

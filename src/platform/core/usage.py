@@ -109,6 +109,11 @@ def window(now: datetime, *, backfill: bool) -> Window:
     return Window(earliest=OLDEST if backfill else now - MAX_BEHIND, latest=now + MAX_AHEAD)
 
 
+def since(allowed: Window, earliest: datetime) -> Window:
+    """The part of a window that begins no earlier than an instant."""
+    return Window(max(allowed.earliest, earliest), allowed.latest)
+
+
 def admit(body: bytes, allowed: Window, *, cloud_events: bool = False) -> Admission:
     """Decode a batch and divide it into valid events and rejections.
 

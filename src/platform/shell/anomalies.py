@@ -58,13 +58,18 @@ async def acknowledge(session: TenantSession, anomaly_id: UUID, *, by: UUID, not
     update = Anomalies.update(
         {Anomalies.acknowledged_at: datetime.now(UTC), Anomalies.acknowledged_by: by, Anomalies.note: note}
     ).where((Anomalies.id == anomaly_id) & Anomalies.acknowledged_at.is_null())
+    await get(session, anomaly_id)
     await session.run(update)
     return await get(session, anomaly_id)
 
 
 async def get(session: TenantSession, anomaly_id: UUID) -> Anomaly:
-    """The anomaly with this id; raises NotFound."""
-    rows = await session.run(Anomalies.select().where(Anomalies.id == anomaly_id))
+    """The anomaly with this id; raises NotFound, also for one that retention hides."""
+    query = Anomalies.select().where(Anomalies.id == anomaly_id)
+    horizon = await retention.horizon(session, AgedTable.ANOMALIES)
+    if horizon is not None:
+        query = query.where(Anomalies.detected_at >= horizon)
+    rows = await session.run(query)
     if not rows:
         raise NotFound(what="anomaly")
     return msgspec.convert(rows[0], Anomaly)

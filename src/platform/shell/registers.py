@@ -1,5 +1,6 @@
 """The registers of breaches and of requests of data subjects."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -67,14 +68,21 @@ async def page(
     return [_case_of(row) for row in rows]
 
 
-async def to_remind(session: Session, now: datetime) -> list[RegisterCase]:
-    """Cases whose time is nearly over and of which nobody was reminded; noted in this transaction."""
-    rows = await session.connection.fetch(
-        SQL["cases_to_remind"], list(RUNNING), now + REMIND_BEFORE_BREACH, now + REMIND_BEFORE_REQUEST
+async def next_to_remind(session: Session, now: datetime, tried: Sequence[UUID]) -> RegisterCase | None:
+    """The case that is due first, of which nobody was reminded and which is not among those; locked."""
+    row = await session.connection.fetchrow(
+        SQL["case_to_remind"],
+        list(RUNNING),
+        now + REMIND_BEFORE_BREACH,
+        now + REMIND_BEFORE_REQUEST,
+        list(tried),
     )
-    for row in rows:
-        await session.connection.execute(SQL["note_reminder"], row["id"], now)
-    return [_case_of(row) for row in rows]
+    return None if row is None else _case_of(row)
+
+
+async def note_reminder(session: Session, case_id: UUID, now: datetime) -> None:
+    """Note that somebody was reminded of a case."""
+    await session.connection.execute(SQL["note_reminder"], case_id, now)
 
 
 def _case_of(row: asyncpg.Record) -> RegisterCase:

@@ -11,6 +11,7 @@ import msgspec
 from core.country import STANDARD_VAT
 from core.errors import SettingInvalid
 from core.network import parsed_networks
+from core.registration import Email
 from core.tenant import STANDARD_TIER
 from core.throttling import parsed_tiers
 
@@ -228,6 +229,14 @@ def _require_valid_store(settings: Settings) -> None:
         raise SettingInvalid(name=PREFIX + "S3_ACCESS_KEY_ID", reason=reason)
 
 
+def _require_valid_address(address: str | None) -> None:
+    try:
+        msgspec.convert(address, Email | None)
+    except msgspec.ValidationError as error:
+        reason = "must be an e-mail address"
+        raise SettingInvalid(name=PREFIX + "DATA_PROTECTION_EMAIL", reason=reason) from error
+
+
 def _require_valid_tiers(settings: Settings) -> None:
     try:
         names = parsed_tiers(settings.tiers)
@@ -301,5 +310,6 @@ def _require_valid(settings: Settings) -> None:
     _require_valid_audit(settings)
     _require_valid_tiers(settings)
     _require_valid_store(settings)
+    _require_valid_address(settings.data_protection_email)
     if settings.seller_country not in STANDARD_VAT:
         raise SettingInvalid(name=PREFIX + "SELLER_COUNTRY", reason="must be a member state of the EU")

@@ -21,12 +21,12 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter, RawBody
 
 from core.audit import Actor, AuditEntry
 from core.cursor import decode_cursor
-from core.errors import InvalidInput, UnsupportedMediaType
+from core.errors import BeforeHorizon, InvalidInput, UnsupportedMediaType
 from core.identity import Identity
 from core.permission import Permission
 from core.resource import Resource
 from core.tenant import require_writable
-from core.usage import MAX_BODY_BYTES, MAX_EVENTS, Admission, Rejection, admit, window
+from core.usage import MAX_BODY_BYTES, MAX_EVENTS, Admission, Rejection, Window, admit, since, window
 from shell import usage
 from shell.audit import append_entry
 from shell.database import retried
@@ -100,13 +100,16 @@ async def record_usage(
 
     All or nothing, unless the batch is sent with `Prefer: handling=lenient`.
     """
-    backfill = identity.may(Permission.USAGE_BACKFILL)
-    allowed = window(datetime.now(UTC), backfill=backfill)
-    admission = admit(body, allowed, cloud_events=_is_cloud_events(request))
-    if admission.rejected and not _is_lenient(prefer):
-        raise InvalidInput(errors=msgspec.to_builtins(admission.rejected))
+    cloud_events, lenient = _is_cloud_events(request), _is_lenient(prefer)
+    allowed = window(datetime.now(UTC), backfill=identity.may(Permission.USAGE_BACKFILL))
     foreign = actor_of(request, identity) if identity.is_platform else None
-    accepted = await retried(lambda: _stored(services, tenant_id, admission, foreign))
+    admission = _admitted(body, allowed, cloud_events=cloud_events, lenient=lenient)
+    try:
+        accepted = await _stored(services, tenant_id, admission, foreign)
+    except BeforeHorizon as refused:  # only what is back-filled; so only then is the batch read twice
+        kept = since(allowed, datetime.fromisoformat(str(refused.data["horizon"])))
+        admission = _admitted(body, kept, cloud_events=cloud_events, lenient=lenient)
+        accepted = await _stored(services, tenant_id, admission, foreign)
     _count(str(tenant_id), admission, accepted)
     return UsageAccepted(accepted, len(admission.events) - accepted, admission.rejected)
 
@@ -140,7 +143,22 @@ async def list_usage(
     return page_of(found, limit, lambda event: (event.occurred_at, event.source, event.id))
 
 
+def _admitted(body: bytes, allowed: Window, *, cloud_events: bool, lenient: bool) -> Admission:
+    """The batch, divided; raises InvalidInput with each bad event unless lenient."""
+    admission = admit(body, allowed, cloud_events=cloud_events)
+    if admission.rejected and not lenient:
+        raise InvalidInput(errors=msgspec.to_builtins(admission.rejected))
+    return admission
+
+
 async def _stored(services: Services, tenant_id: UUID, admission: Admission, foreign: Actor | None) -> int:
+    """How many events were new, however often a deadlock made one try."""
+    return await retried(lambda: _stored_once(services, tenant_id, admission, foreign))
+
+
+async def _stored_once(
+    services: Services, tenant_id: UUID, admission: Admission, foreign: Actor | None
+) -> int:
     """How many events were new; what somebody stores for a tenant that is not his own is audited."""
     async with recording_session(services.pool, tenant_id=tenant_id) as session:
         require_writable(session.tenant.state)

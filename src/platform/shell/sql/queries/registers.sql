@@ -21,12 +21,14 @@ WHERE ($1::text IS NULL OR kind = $1) AND ($2::timestamptz IS NULL OR (created_a
 ORDER BY created_at, id
 LIMIT $4;
 
--- name: cases_to_remind
--- Of each case that is still open, when its time is nearly over; the rows stay locked until that is noted.
+-- name: case_to_remind
+-- One that is still open and whose time is nearly over; the row stays locked until that is noted.
 SELECT * FROM public.register_cases
 WHERE state = ANY ($1::text[]) AND reminded_at IS NULL
   AND due_at <= CASE kind WHEN 'BREACH' THEN $2::timestamptz ELSE $3::timestamptz END
+  AND id <> ALL ($4::uuid[])
 ORDER BY due_at
+LIMIT 1
 FOR UPDATE SKIP LOCKED;
 
 -- name: note_reminder

@@ -57,6 +57,10 @@ WITH due AS (
     WHERE occurred_at < $1 AND $3::uuid[] IS NOT NULL
     ORDER BY occurred_at
     LIMIT $2
+), spent AS (
+    INSERT INTO spent_keys (key)
+    SELECT encode(substr(sha256(convert_to(source || E'\n' || id, 'UTF8')), 1, 16), 'hex')::uuid FROM due
+    ON CONFLICT DO NOTHING
 )
 DELETE FROM usage_events AS e USING due WHERE e.source = due.source AND e.id = due.id;
 

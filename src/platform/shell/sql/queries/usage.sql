@@ -1,5 +1,6 @@
 -- name: insert_usage
--- One round trip: store what is new, remember which quarter hours it touched, count it.
+-- One round trip: store what is new, remember which quarter hours it touched, count it. Keys are looked up among the
+-- spent ones, each by the index, only where retention has deleted any.
 WITH arrived AS (
     SELECT *
     FROM jsonb_to_recordset($1::jsonb) AS event (
@@ -9,6 +10,8 @@ WITH arrived AS (
     INSERT INTO usage_events (source, id, resource, quantity, occurred_at, received_at, attributes)
     SELECT source, id, resource, quantity, occurred_at, $2, attributes
     FROM arrived
+    WHERE NOT (SELECT EXISTS (SELECT FROM spent_keys))
+       OR (SELECT s.key FROM spent_keys AS s WHERE s.key = encode(substr(sha256(convert_to(source || E'\n' || arrived.id, 'UTF8')), 1, 16), 'hex')::uuid) IS NULL
     ON CONFLICT (source, id) DO NOTHING
     RETURNING occurred_at
 ), touched AS (
