@@ -37,7 +37,7 @@ async def audited(installation: Installation, tenant: Tenant) -> list[object]:
 
 
 async def open_jobs(installation: Installation, tenant: Tenant) -> list[object]:
-    query = "SELECT args->>'month' AS month FROM jobs WHERE tenant_id = $1 AND state = 'QUEUED'"
+    query = "SELECT args->>'month' AS month FROM jobs WHERE tenant_id = $1 AND state = 'QUEUED' ORDER BY 1"
     return [row["month"] for row in await rows(installation, query, tenant.id)]
 
 
