@@ -142,7 +142,7 @@ async def _caught_up(here: Stage) -> float:
     async with asyncio.timeout(CATCH_UP_SECONDS):
         while True:
             async with platform_session(here.pool, readonly=True) as session:
-                if await session.connection.fetchval(SQL["oldest_unsequenced"]) is None:
+                if not await session.connection.fetchval(SQL["unsequenced"]):
                     return time.monotonic() - started
             await asyncio.sleep(LOOK_AGAIN_SECONDS)
 
