@@ -15,9 +15,9 @@ from core.period import Month, month_of_day
 from core.resource import Resource
 from core.usage import UsageEvent
 from shell.migrations import TENANT
-from shell.processes import API, SCHEDULER, WORKER, supervised
-from tests.e2e.killing import JOB, OF_TENANT, crash
-from tests.e2e.platform_process import Account, Client, running_platform, until
+from shell.processes import WORKER, supervised
+from tests.e2e.killing import JOB, OF_TENANT, crash, killable_platform
+from tests.e2e.platform_process import Account, Client, until
 
 NEVER = 3_600
 PRICES = {Resource.CPU: Decimal("0.02"), Resource.STORAGE: Decimal("0.01")}
@@ -55,17 +55,9 @@ INVOICING = {
 @pytest_asyncio.fixture(scope="module")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
     """API, worker and scheduler with short leases; nothing is closed or invoiced unless a test asks."""
-    async with running_platform(
-        tmp_path_factory.mktemp("platform"),
-        API,
-        WORKER,
-        SCHEDULER,
-        job_lease_seconds=2,
-        job_sweep_seconds=1,
-        close_days_seconds=NEVER,
-        invoice_scan_seconds=NEVER,
+    async with killable_platform(
+        tmp_path_factory.mktemp("platform"), close_days_seconds=NEVER, invoice_scan_seconds=NEVER
     ) as client:
-        await client.ready()
         yield client
 
 
@@ -76,7 +68,7 @@ async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Clie
 async def provisioned(client: Client) -> dict[str, Account]:
     """Tenants whose provisioning was cut off, each at another place."""
     chains = {f"tenant-{place}": chain for place, chain in PROVISIONING.items()}
-    answers = await crash(client, chains, asyncio.gather(*(client.register(slug) for slug in chains)))
+    answers = await crash(client, chains, [client.register(slug) for slug in chains])
     for answer in answers:  # 201 where all this takes less than the two seconds that an answer waits
         assert answer.status_code in {201, 202}, answer.text
         job = await client.done(answer.json()["job"]["id"])
@@ -129,7 +121,7 @@ async def closed(client: Client) -> dict[str, Account]:
             answer = await client.record(account, usage_on(day))
             assert answer.status_code == 200, answer.text
     chains = {f"closing-{place}": chain for place, chain in CLOSING.items()}
-    begin = asyncio.gather(*(client.enqueue(JobKind.CLOSE_DAYS, account) for account in accounts.values()))
+    begin = [client.enqueue(JobKind.CLOSE_DAYS, account) for account in accounts.values()]
     for job_id in await crash(client, chains, begin):
         assert (await client.done(job_id)).attempts == 2
     return {place: accounts[f"closing-{place}"] for place in CLOSING}
@@ -182,12 +174,10 @@ async def invoiced(client: Client) -> dict[str, Account]:
         await client.store(account, [*usage_in(MONTH_BEFORE), *usage_in(LAST_MONTH)])
     await done(client, JobKind.CLOSE_DAYS, accounts)
     chains = {f"invoicing-{place}": chain for place, chain in INVOICING.items()}
-    begin = asyncio.gather(
-        *(
-            client.enqueue(JobKind.INVOICE_MONTH, account, month=str(MONTH_BEFORE))
-            for account in accounts.values()
-        )
-    )
+    begin = [
+        client.enqueue(JobKind.INVOICE_MONTH, account, month=str(MONTH_BEFORE))
+        for account in accounts.values()
+    ]
     for job_id in await crash(client, chains, begin):
         assert (await client.done(job_id)).attempts == 2
     await done(client, JobKind.INVOICE_MONTH, accounts, month=str(LAST_MONTH))

@@ -16,10 +16,9 @@ from shell.embedded.postgres import stop_postgres
 from shell.embedded.redis import stop_redis
 from shell.keys import secret_keys
 from shell.object_store import ObjectStore
-from shell.processes import API, SCHEDULER, WORKER
 from shell.session import platform_session
-from tests.e2e.killing import JOB, crash, named
-from tests.e2e.platform_process import Account, Client, running_platform, until
+from tests.e2e.killing import JOB, crash, killable_platform, named
+from tests.e2e.platform_process import Account, Client, until
 from tests.erasure import INVOICE, LINE
 
 AT_ONCE = 4
@@ -38,16 +37,7 @@ PLACES |= {f"after-{step.replace('_', '-')}": [RECORD.format(step=step), JOB] fo
 @pytest_asyncio.fixture(scope="module")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
     """API, worker and scheduler with short leases, and no time to change one's mind."""
-    async with running_platform(
-        tmp_path_factory.mktemp("platform"),
-        API,
-        WORKER,
-        SCHEDULER,
-        job_lease_seconds=2,
-        job_sweep_seconds=1,
-        erasure_waiting_days=0,
-    ) as client:
-        await client.ready()
+    async with killable_platform(tmp_path_factory.mktemp("platform"), erasure_waiting_days=0) as client:
         yield client
 
 
@@ -59,7 +49,7 @@ async def erased(client: Client) -> dict[str, Account]:
     names = list(PLACES)
     for places in [names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)]:
         chains = {place: PLACES[place] for place in places}
-        begin = asyncio.gather(*(ask_for_erasure(client, accounts[place]) for place in places))
+        begin = [ask_for_erasure(client, accounts[place]) for place in places]
         for job_id in await crash(client, chains, begin):
             assert (await client.done(job_id)).attempts == 2
     return accounts

@@ -10,9 +10,8 @@ import pytest
 import pytest_asyncio
 
 from shell.object_store import ObjectStore
-from shell.processes import API, SCHEDULER, WORKER
-from tests.e2e.killing import JOB, OF_TENANT, crash
-from tests.e2e.platform_process import Account, Client, running_platform
+from tests.e2e.killing import JOB, OF_TENANT, crash, killable_platform
+from tests.e2e.platform_process import Account, Client
 
 NEVER = 3_600
 AMID = "LOCK {schema}.usage_events IN ACCESS EXCLUSIVE MODE"
@@ -37,17 +36,9 @@ class Exported:
 @pytest_asyncio.fixture(scope="module")
 async def client(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Client]:
     """API, worker and scheduler with short leases; nothing is closed or invoiced."""
-    async with running_platform(
-        tmp_path_factory.mktemp("platform"),
-        API,
-        WORKER,
-        SCHEDULER,
-        job_lease_seconds=2,
-        job_sweep_seconds=1,
-        close_days_seconds=NEVER,
-        invoice_scan_seconds=NEVER,
+    async with killable_platform(
+        tmp_path_factory.mktemp("platform"), close_days_seconds=NEVER, invoice_scan_seconds=NEVER
     ) as client:
-        await client.ready()
         yield client
 
 
@@ -56,7 +47,7 @@ async def exported(client: Client) -> dict[str, Exported]:
     """Exports that were cut off, each at another place."""
     accounts = await asyncio.gather(*(client.founded(f"export-{place}") for place in EXPORTING))
     chains = {account.slug: EXPORTING[account.slug.removeprefix("export-")] for account in accounts}
-    answers = await crash(client, chains, asyncio.gather(*(ask(client, account) for account in accounts)))
+    answers = await crash(client, chains, [ask(client, account) for account in accounts])
     found = {}
     for account, answer in zip(accounts, answers, strict=True):
         assert answer.status_code == 202, answer.text
