@@ -129,17 +129,20 @@ async def use_refresh_token(session: Session, text: str) -> UsedToken | None:
 async def revoke_family_on_reuse(session: Session, text: str) -> UsedToken | None:
     """Revoke the open family of a token that was used before; one that only expired is no theft."""
     row = await session.connection.fetchrow(SQL["refresh_token_family"], _hash(text))
-    is_theft = row is not None and row["was_used"] and row["is_open"]
-    return await revoke_family_of(session, text) if is_theft else None
+    if row is None or not (row["was_used"] and row["is_open"]):
+        return None
+    return await _revoke_family(session, row)
 
 
 async def revoke_family_of(session: Session, text: str) -> UsedToken | None:
     """Revoke a token with all that came from the same login; None for an unknown token."""
     row = await session.connection.fetchrow(SQL["refresh_token_family"], _hash(text))
-    if row is None:
-        return None
-    await session.connection.execute(SQL["revoke_family"], row["family_id"], datetime.now(UTC))
-    return UsedToken(row["user_id"], row["family_id"])
+    return None if row is None else await _revoke_family(session, row)
+
+
+async def _revoke_family(session: Session, token: asyncpg.Record) -> UsedToken:
+    await session.connection.execute(SQL["revoke_family"], token["family_id"], datetime.now(UTC))
+    return UsedToken(token["user_id"], token["family_id"])
 
 
 def _hash(text: str) -> bytes:
