@@ -15,7 +15,7 @@ from core.errors import SettingInvalid
 from core.job import JobKind
 from jobs.broker import worker_broker
 from jobs.context import WorkerContext
-from jobs.listening import AT_ONCE, listening
+from jobs.listening import AT_ONCE, END_SECONDS, listening
 from jobs.sequencing import keep_sequencing
 from jobs.sweep import sweep_jobs
 from shell import jobs as table
@@ -28,8 +28,6 @@ from shell.metrics_server import measure_process, metrics_served
 from shell.session import platform_session
 from shell.settings import Secret, Settings, load_settings
 from shell.tracing import tracing_of
-
-END_SECONDS = 1.0
 
 log = structlog.get_logger()
 
@@ -63,7 +61,7 @@ async def work(settings: Settings) -> None:
     with metrics_served(settings.host, settings.worker_metrics_port, pool):
         await _listen(context, redis_url)
     sequencing.cancel()
-    await _end_jobs()
+    await asyncio.wait({sequencing}, timeout=END_SECONDS)
     await _give_back(context)
     log.info("worker.stopped", worker=name)
     pool.terminate()
@@ -96,15 +94,6 @@ def _is_dead_here(holder: str, worker: str) -> bool:
     host, _, process = holder.rpartition(":")
     here = host == worker.rpartition(":")[0]
     return here and (holder == worker or not psutil.pid_exists(int(process)))
-
-
-async def _end_jobs() -> None:
-    """Cancel what still runs here: a job that is given back must not go on."""
-    running = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in running:
-        task.cancel()
-    if running:
-        await asyncio.wait(running, timeout=END_SECONDS)
 
 
 async def _give_back(context: WorkerContext) -> None:

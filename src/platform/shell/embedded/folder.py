@@ -3,13 +3,15 @@
 Nothing above the data folder is ever created with special rights or changed: only the folders made here are.
 """
 
+import errno
 import fcntl
 import os
 import shutil
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from shell.embedded.errors import DataFolderInUse, DataFolderUnusable
@@ -18,6 +20,7 @@ from shell.embedded.errors import DataFolderInUse, DataFolderUnusable
 _LONGEST_SOCKET_PATH = 103
 _LONGEST_SOCKET_NAME = len("/.s.PGSQL.5432")
 _ALMOST_FULL = 16 * 2**20
+_REMOVAL_SECONDS = 5.0
 _PRIVATE = 0o700
 
 
@@ -67,11 +70,18 @@ def private_folder(folder: Path) -> Path:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove the folder and all that is in it; a missing one is fine."""
+    """Remove the folder and all that is in it; a missing one is fine.
+
+    What was cut off a moment ago may for some seconds still write files in it, or remove its own.
+    """
+    patience = time.monotonic() + _REMOVAL_SECONDS
     with blamed_on(folder):
-        while folder.exists():  # what was cut off a moment ago may still be removing its own files in it
-            with suppress(FileNotFoundError):
+        while folder.exists():
+            try:
                 shutil.rmtree(folder)
+            except OSError as error:
+                if error.errno not in {errno.ENOENT, errno.ENOTEMPTY} or time.monotonic() > patience:
+                    raise
 
 
 def rename_for_good(old: Path, new: Path) -> None:
