@@ -19,7 +19,6 @@ from core.permission import Permission
 from core.tenant import require_readable
 from shell import certificates, erasures, legal_archive, tenants
 from shell.announce import announce
-from shell.certificate_pdf import pdf_of
 from shell.certificates import Certificate
 from shell.session import platform_session
 from web.guards import actor_of, may, stepped_up
@@ -148,7 +147,13 @@ async def get_certificate_pdf(
     async with platform_session(services.pool, readonly=True) as session:
         certificate = await certificates.get(session, tenant_id, services.secret)
     headers = {"Content-Disposition": f'attachment; filename="erasure-{tenant_id}.pdf"'}
-    return Response(await asyncio.to_thread(pdf_of, certificate), media_type=PDF, headers=headers)
+    return Response(await asyncio.to_thread(_pdf_of, certificate), media_type=PDF, headers=headers)
+
+
+def _pdf_of(certificate: Certificate) -> bytes:
+    from shell.certificate_pdf import pdf_of  # noqa: PLC0415 -- slow to import, and few ever need it
+
+    return pdf_of(certificate)
 
 
 @post(
