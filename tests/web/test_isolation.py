@@ -15,12 +15,13 @@ from uuid import UUID, uuid4
 import httpx
 import msgspec
 import pytest
+import pytest_asyncio
 
 from core.permission import Role, is_permitted
 from core.tenant import Tenant
 from shell.settings import load_settings
 from tests.events import sent, store, usage
-from tests.installation import Installation, administrator, rows
+from tests.installation import Installation, administrator, found, rows
 from tests.web.client import Api, Caller, problem_of
 from tests.web.test_permission_matrix import NEEDED, OF_ONES_OWN_ACCOUNT, PUBLIC
 from web.app import application
@@ -280,33 +281,50 @@ async def sent_by(caller: Caller, operation: Operation, path: str, **request: An
     return await caller.http.request(operation.method, path, headers=headers, **request)
 
 
+@pytest_asyncio.fixture(scope="module")
+async def neighbour(installation: Installation) -> Tenant:
+    """A tenant that all tests here try to reach, and none does: it stays as it is."""
+    return await found(installation)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def theirs(api: Api, neighbour: Tenant) -> dict[str, UUID]:
+    """The ids of the neighbour's things."""
+    return await furnished(api, neighbour)
+
+
+@pytest_asyncio.fixture(scope="module")
+async def strangers(installation: Installation) -> Tenant:
+    """A tenant whose people do nothing but try."""
+    return await found(installation)
+
+
 @pytest.mark.parametrize("operation", OF_TENANTS)
 async def test_another_tenants_path_is_not_found_changes_nothing_and_is_audited(
-    api: Api, tenant: Tenant, other_tenant: Tenant, operation: Operation
+    api: Api, strangers: Tenant, neighbour: Tenant, theirs: dict[str, UUID], operation: Operation
 ) -> None:
-    theirs = await furnished(api, other_tenant)
-    stranger = await api.as_(Role.OWNER, tenant)
-    before = await contents(api.installation, tenant, other_tenant)
+    stranger = await api.as_(Role.OWNER, strangers)
+    before = await contents(api.installation, strangers, neighbour)
     problem_of(await tried(stranger, operation, theirs), 404, "not-found")
-    assert await contents(api.installation, tenant, other_tenant) == before
+    assert await contents(api.installation, strangers, neighbour) == before
     query = "SELECT outcome, address, subject FROM public.audit_log WHERE actor_id = $1"
     [entry] = await rows(api.installation, query, stranger.account.id)
-    assert entry == {"outcome": "denied", "address": "127.0.0.1", "subject": f"tenant:{other_tenant.id}"}
+    assert entry == {"outcome": "denied", "address": "127.0.0.1", "subject": f"tenant:{neighbour.id}"}
 
 
 @pytest.mark.parametrize("operation", WITH_IDS)
 async def test_another_tenants_things_are_not_found_in_the_own_one_and_stay_as_they_are(
-    api: Api, tenant: Tenant, other_tenant: Tenant, operation: Operation
+    api: Api, tenant: Tenant, neighbour: Tenant, theirs: dict[str, UUID], operation: Operation
 ) -> None:
-    theirs, mine = await furnished(api, other_tenant), await furnished(api, tenant)
+    mine = await furnished(api, tenant)
     owner = await api.as_(Role.OWNER, tenant)
-    before = await contents(api.installation, tenant, other_tenant)
+    before = await contents(api.installation, tenant, neighbour)
     answer = await tried(owner, operation, theirs | {"tenant_id": tenant.id})
     if may_try(Role.OWNER, operation):
         problem_of(answer, 404, "not-found")
     else:
         problem_of(answer, 403, "not-permitted")
-    assert await contents(api.installation, tenant, other_tenant) == before
+    assert await contents(api.installation, tenant, neighbour) == before
     # The request was a good one: with one's own things it finds them.
     if may_try(Role.OWNER, operation):
         assert (await tried(owner, operation, mine | {"session_id": owner.account.id})).status_code != 404
@@ -314,10 +332,10 @@ async def test_another_tenants_things_are_not_found_in_the_own_one_and_stay_as_t
 
 @pytest.mark.parametrize("operation", WITH_TEXTS)
 async def test_no_text_becomes_sql(
-    api: Api, tenant: Tenant, other_tenant: Tenant, operation: Operation
+    api: Api, tenant: Tenant, neighbour: Tenant, theirs: dict[str, UUID], operation: Operation
 ) -> None:
-    theirs, mine = await furnished(api, other_tenant), await furnished(api, tenant)
-    tables, before = await tables_of(api.installation), await contents(api.installation, other_tenant)
+    mine = await furnished(api, tenant)
+    tables, before = await tables_of(api.installation), await contents(api.installation, neighbour)
     own = await contents(api.installation, tenant)
     callers = [await api.as_(Role.OWNER, tenant), await api.operator()]
     path = operation.address(mine)
@@ -330,7 +348,7 @@ async def test_no_text_becomes_sql(
     assert answers
     assert [answer.text for answer in answers if answer.status_code >= 500] == []
     assert await tables_of(api.installation) == tables
-    assert await contents(api.installation, other_tenant) == before
+    assert await contents(api.installation, neighbour) == before
     assert (await contents(api.installation, tenant)).keys() == own.keys()
     assert theirs.keys() == mine.keys()
 
