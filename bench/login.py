@@ -3,7 +3,8 @@
 Others read `costs/current` at a modest, steady rate, alone and beside logins that arrive by twenty and by two
 hundred a second, each kind from a client process of its own; rounds take turns. Logins are of a hundred
 accounts with good passwords at the default cost. They may be refused with 429, which is counted, and must be
-answered all the same. Requests are due at fixed times, and latencies count from then.
+answered all the same. Requests are due at fixed times, and latencies count from then. Beside them stands what
+any other process does to the same readers by keeping half of a core busy.
 
 Authentication is the guard alone, run in this process on the application's own services: finding the token,
 its signature and claims, the account's standing, and the throttle, without the route behind it. A process
@@ -12,6 +13,8 @@ both are measured.
 """
 
 import asyncio
+import subprocess
+import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -43,6 +46,15 @@ READS_PER_SECOND = 50
 STEADY, STORM = 20, 200
 CONNECTIONS, LOGIN_CONNECTIONS = 16, 128
 P99_RATIO_AT_MOST = 2.0
+STRANGER = """
+import os, time
+os.nice(19)
+while True:
+    begun = time.process_time()
+    while time.process_time() < begun + 0.02:
+        pass
+    time.sleep(0.02)
+"""
 MILLISECONDS_AT_MOST = 0.3
 
 
@@ -58,6 +70,7 @@ async def login(*, quick: bool) -> list[Figure]:
             figures = [
                 await _beside(load, "login, p99 of others beside 20/s", STEADY, rounds),
                 await _beside(load, "login, p99 of others in a storm of 200/s", STORM, rounds),
+                await _beside_a_stranger(load, rounds),
             ]
         return figures + await _authentication(here, tenants[0], calls, rounds)
 
@@ -117,6 +130,21 @@ async def _beside(load: _Load, name: str, rate: int, rounds: int) -> Figure:
         "p99 of a login, ms": median(result.p99 for result in load.results),
     }
     return compared(name, "ms", found, ratio_at_most=P99_RATIO_AT_MOST, notes=notes)
+
+
+async def _beside_a_stranger(load: _Load, rounds: int) -> Figure:
+    """What a process that has nothing to do with ours does to others when it takes half of a core."""
+
+    async def product() -> float:
+        stranger = subprocess.Popen([sys.executable, "-c", STRANGER])  # noqa: ASYNC220 -- nothing else runs yet
+        try:
+            return await load.read()
+        finally:
+            stranger.kill()
+            stranger.wait()
+
+    found = await take_turns(product, load.read, rounds)
+    return compared("login, p99 of others beside half a busy core", "ms", found)
 
 
 async def _authentication(here: Stage, tenant: Tenant, calls: int, rounds: int) -> list[Figure]:

@@ -1,7 +1,11 @@
 """Passwords: Argon2id in a bounded thread pool, so that a storm of logins leaves other requests alone.
 
-A thread rests after each hash for half as long as the hash kept a processor busy: it takes two thirds of one
-at most, also while logins queue up. Whoever comes when the queue is full is refused, which costs little.
+A thread rests after each hash for as long as the hash kept a processor busy: it takes half of one at most,
+also while logins queue up. Whoever comes when the queue is full is refused, which costs little.
+
+Hashes run in threads that get a processor only when nobody else wants it. On a machine that is busy for
+long, a hash would starve there: one that is not done after a while is done again by a thread that has to
+wait for nobody, and so are those that come before the starved one has ended.
 """
 
 import asyncio
@@ -12,7 +16,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -25,8 +29,11 @@ Result = TypeVar("Result")
 
 BUSY_SECONDS = 2
 NICENESS = 10
-REST = 0.5
+REST = 1.0
 """How long a thread rests for each second that it has hashed."""
+PATIENCE = 4.0
+"""How long a hash may take in a thread that others go before, as a multiple of what it takes undisturbed."""
+LEAST_PATIENCE_SECONDS = 0.005
 
 
 class Passwords:
@@ -39,12 +46,18 @@ class Passwords:
             memory_cost=settings.argon2_memory_kib,
             parallelism=settings.argon2_parallelism,
         )
-        self._threads = ThreadPoolExecutor(
-            settings.password_threads, thread_name_prefix="argon2", initializer=_stand_back
+        at_once = settings.password_threads
+        self._turns = asyncio.Semaphore(at_once)
+        self._patient = ThreadPoolExecutor(
+            at_once, thread_name_prefix="argon2 idle", initializer=_take_what_is_left
         )
+        self._ordinary = ThreadPoolExecutor(at_once, thread_name_prefix="argon2", initializer=_stand_back)
+        self._starved: set[asyncio.Future[Any]] = set()
         self._thread = threading.local()
         self._room = settings.password_queue
+        started = time.perf_counter()
         self._nobody = self._hasher.hash(secrets.token_urlsafe(32))
+        self._patience = max(LEAST_PATIENCE_SECONDS, PATIENCE * (time.perf_counter() - started))
 
     async def hash(self, password: str) -> str:
         """The PHC string to keep."""
@@ -72,7 +85,8 @@ class Passwords:
 
     def close(self) -> None:
         """Let running checks end and start no more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._patient, self._ordinary):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     def _hash_new(self, password: str, about: Sequence[str]) -> str:
         if is_easy_to_guess(password, about):
@@ -90,9 +104,28 @@ class Passwords:
         self.require_room()
         self._room -= 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._rested, work)
+            async with self._turns:
+                return await self._done(work)
         finally:
             self._room += 1
+
+    async def _done(self, work: Callable[[], Result]) -> Result:
+        """Do the work where it disturbs nobody, or, where it would starve there, in its turn."""
+        loop = asyncio.get_running_loop()
+        if not self._starved:
+            patient = loop.run_in_executor(self._patient, self._rested, work)
+            patient.add_done_callback(self._recover)
+            await asyncio.wait({patient}, timeout=self._patience)
+            if patient.done():
+                return patient.result()
+            self._starved.add(patient)
+        return await loop.run_in_executor(self._ordinary, self._rested, work)
+
+    def _recover(self, patient: "asyncio.Future[Any]") -> None:
+        """A hash has ended: it starves no more, and maybe nobody waits any more for what it raises."""
+        self._starved.discard(patient)
+        if not patient.cancelled():
+            patient.exception()
 
     def _rested(self, work: Callable[[], Result]) -> Result:
         """Do the work when this thread has rested from the last: only who comes next waits for a rest."""
@@ -102,6 +135,18 @@ class Passwords:
             return work()
         finally:
             self._thread.rests_until = time.monotonic() + REST * (time.thread_time() - started)
+
+
+def _take_what_is_left() -> None:
+    """Let all others go first where they want the processor (Linux knows policies by thread).
+
+    There is no way back from this policy without privileges (sched(7)), hence threads of their own.
+    """
+    if sys.platform == "linux":
+        try:
+            os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
+        except OSError:  # a container's rules may forbid it
+            _stand_back()
 
 
 def _stand_back() -> None:
