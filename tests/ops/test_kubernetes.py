@@ -141,7 +141,12 @@ def test_the_api_survives_a_drained_machine_and_a_rollout(documents: list[dict[s
     assert of_kind(documents, "PodDisruptionBudget")["api"]["spec"]["minAvailable"] >= 1
     (container,) = api["template"]["spec"]["containers"]
     grace = api["template"]["spec"]["terminationGracePeriodSeconds"]
-    assert container["lifecycle"]["preStop"]["sleep"]["seconds"] + 30 < grace
+    (delay,) = [
+        int(each["value"]) for each in container["env"] if each["name"] == "PLATFORM_DRAIN_DELAY_SECONDS"
+    ]
+    probe = container["readinessProbe"]
+    assert probe["periodSeconds"] * probe["failureThreshold"] < delay
+    assert delay + 30 < grace
     assert container["livenessProbe"]["httpGet"]["path"] == "/health/live"
     assert container["readinessProbe"]["httpGet"]["path"] == "/health/ready"
 

@@ -57,6 +57,16 @@ async def test_everything_is_well(api: Api) -> None:
     assert (await api.http.get("/health/live")).json() == {"status": "ok"}
 
 
+async def test_a_process_that_is_to_stop_says_so_and_still_answers(installation: Installation) -> None:
+    async with answering(installation.settings) as (services, http):
+        before = await http.get("/health/ready")
+        assert "connection" not in before.headers
+        services.draining.has_begun = True
+        answer, ready = await http.get("/health"), await http.get("/health/ready")
+    assert (answer.status_code, answer.headers["connection"]) == (200, "close")
+    assert (ready.status_code, ready.json()["status"]) == (503, "draining")
+
+
 @pytest_asyncio.fixture
 async def without_redis(
     installation: Installation, tmp_path: Path

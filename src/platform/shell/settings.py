@@ -61,6 +61,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     worker_metrics_port: int | None = None
     scheduler_metrics_port: int | None = None
     request_seconds: int = 30
+    drain_delay_seconds: int = 0
     tls: bool = False
     trusted_proxies: tuple[str, ...] = ()
     cors_origins: tuple[str, ...] = ()
@@ -299,8 +300,9 @@ def _require_valid(settings: Settings) -> None:
     for field in positive:
         if getattr(settings, field) < 1:
             raise SettingInvalid(name=PREFIX + field.upper(), reason="must be at least 1")
-    if settings.erasure_waiting_days < 0:
-        raise SettingInvalid(name=PREFIX + "ERASURE_WAITING_DAYS", reason="must not be negative")
+    for field in ("erasure_waiting_days", "drain_delay_seconds"):
+        if getattr(settings, field) < 0:
+            raise SettingInvalid(name=PREFIX + field.upper(), reason="must not be negative")
     if settings.log_level not in logging.getLevelNamesMapping():
         raise SettingInvalid(name=PREFIX + "LOG_LEVEL", reason="must be DEBUG, INFO, WARNING or ERROR")
     if settings.smtp_url is not None and not settings.smtp_url.value.startswith(("smtp://", "smtps://")):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 from litestar import Litestar, Router
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.types import ASGIApp
 
@@ -38,6 +39,7 @@ from web.auth import auth_router
 from web.bodies import ApiRequest
 from web.costs import costs_router
 from web.documentation import documentation_router
+from web.draining import Draining, draining_of
 from web.edge import Edge, cors
 from web.erasure import erasure_router
 from web.exports import downloads_router, exports_router
@@ -115,6 +117,7 @@ def application(settings: Settings, tracing: "Tracing | None" = None) -> Litesta
         exception_handlers=EXCEPTION_HANDLERS,
         cors_config=cors(settings),
         lifespan=[_services(settings, tracing)],
+        state=State({"draining": Draining()}),
         openapi_config=openapi_config(),
         request_class=ApiRequest,
         response_class=Answer,
@@ -128,12 +131,14 @@ def create() -> ASGIApp:
     settings = load_settings(os.environ)
     configure_logs(service="api", level=settings.log_level)
     tracing = tracing_of(settings, "api")
-    return served(application(settings, tracing), settings, tracing)
+    app = application(settings, tracing)
+    draining_of(app.state).listen()
+    return served(app, settings, tracing)
 
 
 def served(app: Litestar, settings: Settings, tracing: "Tracing | None" = None) -> ASGIApp:
     """The application inside its edge and its telemetry, as the network meets it."""
-    measured = Telemetry(Edge(app, settings))
+    measured = Telemetry(Edge(app, settings, draining_of(app.state)))
     if tracing is None:
         return measured
     from web.traced import Traced  # noqa: PLC0415 -- it imports OpenTelemetry, which may not be there
@@ -148,7 +153,7 @@ def _services(
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
         """Open what handlers need, and close it when the process is told to stop."""
         try:
-            services = await _opened(settings, tracing)
+            services = await _opened(settings, tracing, draining_of(app.state))
         except Exception:
             log.exception("api.not_started")  # the server that runs us says nothing of it
             raise
@@ -167,7 +172,7 @@ def _services(
     return lifespan
 
 
-async def _opened(settings: Settings, tracing: "Tracing | None") -> Services:
+async def _opened(settings: Settings, tracing: "Tracing | None", draining: Draining) -> Services:
     if settings.database_url is None or settings.redis_url is None:
         raise SettingInvalid(name="PLATFORM_DATABASE_URL or PLATFORM_REDIS_URL", reason="is not set")
     ring = KeyRing(settings)
@@ -196,4 +201,5 @@ async def _opened(settings: Settings, tracing: "Tracing | None") -> Services:
         throttle=Throttle(redis, settings),
         attempts=Attempts(redis, settings, keys.current),
         secret=keys,
+        draining=draining,
     )

@@ -13,6 +13,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.network import client_address, is_within, parsed_networks
 from shell.settings import Settings
+from web.draining import Draining
 from web.problems import MEDIA_TYPE, TYPE_PREFIX, Kind, Problem
 from web.rate_limit_fields import rate_limit_fields
 
@@ -27,6 +28,7 @@ ALWAYS: Headers = (
 """On every answer that does not say otherwise itself, as the pages of the documentation do."""
 
 HSTS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
+CLOSE = (b"connection", b"close")
 LATE = Kind(503, "timed-out", "Timed out")
 SLOW_BODY = Kind(408, "body-too-slow", "Body too slow")
 
@@ -38,9 +40,10 @@ CORS_SECONDS = 600
 class Edge:
     """An ASGI application around another."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, draining: Draining) -> None:
         """Wrap the application."""
         self._app = app
+        self._draining = draining
         self._seconds = settings.request_seconds
         self._tls = settings.tls
         self._trusted = parsed_networks(settings.trusted_proxies)
@@ -52,7 +55,8 @@ class Edge:
             return
         if self._trusted:
             self._believe_proxies(scope)
-        answer = _Answer(scope, receive, send, is_secure=self._tls and self._is_secure(scope))
+        is_secure = self._tls and self._is_secure(scope)
+        answer = _Answer(scope, receive, send, self._draining, is_secure=is_secure)
         limit = answer.limit = asyncio.timeout(self._seconds)
         try:
             async with limit:
@@ -81,10 +85,13 @@ class Edge:
 class _Answer:
     """The answer to one request, while it is being given."""
 
-    def __init__(self, scope: Any, receive: Receive, send: Send, *, is_secure: bool) -> None:
+    def __init__(
+        self, scope: Any, receive: Receive, send: Send, draining: Draining, *, is_secure: bool
+    ) -> None:
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._draining = draining
         self._is_secure = is_secure
         self.limit: asyncio.Timeout | None = None
         self._has_started = False
@@ -137,6 +144,8 @@ class _Answer:
         missing = [header for header in ALWAYS if header[0] not in present]
         if self._is_secure:
             missing.append(HSTS)
+        if self._draining.has_begun and self._scope.get("http_version", "").startswith("1"):
+            missing.append(CLOSE)  # HTTP/2 says it in a frame of its own
         verdicts = self._scope.get("state", {}).get("rate_limits")
         if verdicts and b"ratelimit" not in present:
             fields = rate_limit_fields(verdicts).items()

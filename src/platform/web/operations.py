@@ -21,7 +21,11 @@ KEYS_MAX_AGE = 300
 
 
 class Health(msgspec.Struct, frozen=True):
-    """`ok`, `degraded` (Redis is away: jobs wait, all else goes on) or `unavailable`, and each part."""
+    """How the process is, and each part.
+
+    `ok`, `degraded` (Redis is away: jobs wait, all else goes on), `draining` (it is about to stop: send it no
+    more requests) or `unavailable`.
+    """
 
     status: str
     checks: dict[str, str]
@@ -58,16 +62,25 @@ async def live() -> Liveness:
 
 
 UNWELL = {503: ResponseSpec(Health, description="The database does not answer.", generate_examples=False)}
+UNREADY = {
+    503: ResponseSpec(
+        Health,
+        description="The database does not answer, or the process is about to stop.",
+        generate_examples=False,
+    )
+}
 
 
 @get(
     "/health/ready",
     operation_id="getReadiness",
     summary="Can the process serve requests",
-    responses=UNWELL,
+    responses=UNREADY,
 )
 async def ready(services: NamedDependency[Services]) -> Response[Health]:
-    """200 where the database answers, else 503."""
+    """200 where the database answers and the process is not about to stop, else 503."""
+    if services.draining.has_begun:
+        return Response(Health("draining", {}, 0.0), status_code=503)
     return await _health(services)
 
 

@@ -24,6 +24,7 @@ from shell.settings import Settings
 from shell.standing import Standings
 from shell.throttle import Throttle
 from shell.tokens import AccessTokens
+from web.draining import Draining
 
 
 class Services(msgspec.Struct, frozen=True):
@@ -45,6 +46,7 @@ class Services(msgspec.Struct, frozen=True):
     objects: ObjectStore
     secret: SecretKeys
     downloads: Downloads
+    draining: Draining
 
     @property
     def seller(self) -> Party:
