@@ -16,6 +16,7 @@ from shell.keys import (
     LEEWAY_SECONDS,
     ensure_key,
     forget_previous_secret_key,
+    kept_secret,
     load_keys,
     rotate_key,
     rotate_secret_key,
@@ -187,3 +188,12 @@ def test_a_secret_key_that_settings_give_is_rotated_by_settings() -> None:
     assert secret_keys(settings) == SecretKeys(Secret("new"), Secret("old"))
     with pytest.raises(SettingInvalid, match="PLATFORM_SECRET_KEY"):
         rotate_secret_key(settings)
+
+
+def test_a_secret_of_the_data_folder_is_made_once_and_may_be_replaced_by_a_line_of_text(
+    tmp_path: Path,
+) -> None:
+    made = kept_secret(tmp_path, "app-password")
+    assert kept_secret(tmp_path, "app-password") == made
+    (tmp_path / "secrets" / "app-password").write_text("replaced\n")
+    assert kept_secret(tmp_path, "app-password").value == "replaced"

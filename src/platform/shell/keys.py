@@ -188,12 +188,15 @@ def _token_life(settings: Settings) -> timedelta:
 
 
 def kept_secret(data: Path, name: str) -> Secret:
-    """A random secret that is made once and kept in the data folder, readable by its owner only."""
+    """A random secret that is made once and kept in the data folder, readable by its owner only.
+
+    An operator may have put another one there, with or without the end of its line.
+    """
     file = data / "secrets" / name
     if not file.exists():
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_private(file, _random_secret())
-    return Secret(file.read_text())
+    return Secret(file.read_text().rstrip("\r\n"))
 
 
 def _random_secret() -> bytes:
