@@ -11,10 +11,11 @@ from core.errors import NotAuthenticated
 from core.permission import Role
 from core.second_factor import Showing
 from core.tenant import Tenant
-from shell import legal_archive
+from shell import certificates, legal_archive
 from shell.api_keys import ApiKeys, NewApiKey
 from shell.commands.connect import Connected
 from shell.commands.keys import reseal_audited
+from shell.resealing import Resealed
 from shell.sealing import Seal, SealBroken, SecretKeys
 from shell.second_factor import SecondFactors
 from shell.session import platform_session
@@ -65,14 +66,36 @@ async def test_second_factors_are_resealed_for_tenants_and_for_the_platform(
             under,
         )
     platform = Connected(settings, installation.pool, installation.owner_pool)
-    assert [await reseal_audited(platform) for _ in range(2)] == [3, 3]
+    stranger, lost = await found(installation), SecretKeys(Secret("a lost one"))
+    async with administrator(installation.admin_url) as admin:
+        await admin.execute(
+            "INSERT INTO public.legal_archives (tenant_id, object_name, wrapped_key, invoices, country,"
+            " legal_basis, keep_until, created_at)"
+            " VALUES ($1, 'y', $2, 1, 'DE', 'a law', '2034-01-01', now())",
+            stranger.id,
+            Seal(lost, legal_archive.PURPOSE).seal(b"key", belongs_to=stranger.id.bytes),
+        )
+        await admin.execute(
+            "INSERT INTO public.erasure_certificates (tenant_id, issued_at, statement, signature)"
+            " VALUES ($1, now(), '{}', $2), ($3, now(), '{}', 'not a signature')",
+            tenant.id,
+            certificates._keys(SecretKeys(OLD))[0].sign(b"{}"),  # noqa: SLF001 -- as one that was issued
+            stranger.id,
+        )
+    unopened = (f"certificate of erasure {stranger.id}", f"{legal_archive.PURPOSE} {stranger.id}")
+    assert [await reseal_audited(platform) for _ in range(2)] == [Resealed(4, unopened)] * 2
+    [signature] = await rows(
+        installation, "SELECT signature FROM public.erasure_certificates WHERE tenant_id = $1", tenant.id
+    )
+    assert signature == {"signature": certificates._keys(SecretKeys(NEW))[0].sign(b"{}")}  # noqa: SLF001
     for home, account, totp in shown:
         async with account_session(installation, home) as session:
             with pytest.raises(SealBroken):
                 await before.show(session, account.id, totp.at(NOW), now=NOW)
             after = SecondFactors(SecretKeys(NEW), "eu-platform")
             assert await after.show(session, account.id, totp.at(NOW), now=NOW) is Showing.CODE
-    [archive] = await rows(installation, "SELECT wrapped_key FROM public.legal_archives")
+    query = "SELECT wrapped_key FROM public.legal_archives WHERE tenant_id = $1"
+    [archive] = await rows(installation, query, tenant.id)
     seal = Seal(SecretKeys(NEW), legal_archive.PURPOSE)
     assert isinstance(archive["wrapped_key"], bytes)
     assert seal.open(archive["wrapped_key"], belongs_to=tenant.id.bytes) == b"key"

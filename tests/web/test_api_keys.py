@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from core.errors import NotAuthenticated
 from core.permission import Role
@@ -105,6 +106,19 @@ async def test_a_key_is_for_its_own_tenant(api: Api, tenant: Tenant, other_tenan
     assert (entry["action"], entry["actor_kind"]) == ("tenant.foreign_access", "api_key")
     problem_of(await record(api, key["key"], tenant, {"X-Tenant": other_tenant.slug}), 400)
     assert (await record(api, key["key"], tenant, {"X-Tenant": tenant.slug})).status_code == 200
+
+
+async def test_whoever_asks_for_others_again_and_again_does_not_fill_the_log(
+    api: Api, tenant: Tenant, other_tenant: Tenant
+) -> None:
+    stranger = await api.as_(Role.MEMBER, tenant)
+    before = REGISTRY.get_sample_value("foreign_accesses_total")
+    for _ in range(30):
+        problem_of(await stranger.get(f"/tenants/{other_tenant.id}/usage"), 404)
+    query = "SELECT details::text LIKE '%not audited%' AS is_last FROM public.audit_log WHERE actor_id = $1"
+    entries = [entry["is_last"] for entry in await rows(api.installation, query, stranger.account.id)]
+    assert (entries.count(False), entries.count(True)) == (21, 1)
+    assert REGISTRY.get_sample_value("foreign_accesses_total") == (before or 0) + 30
 
 
 async def test_another_tenants_key_can_be_neither_read_nor_revoked(

@@ -303,14 +303,6 @@ async def test_an_operator_founds_a_tenant_of_a_tier_and_gives_it_another(api: A
     assert "premium" in str(entry["details"])
 
 
-@pytest.mark.parametrize("value", [0, 1, "no"])
-async def test_what_must_be_true_or_false_is_nothing_else(api: Api, tenant: Tenant, value: object) -> None:
-    operator = await api.operator()
-    wrong = {"require_second_factor": value}
-    problem = problem_of(await operator.send("PATCH", f"/tenants/{tenant.id}", json=wrong), 422)
-    assert problem["errors"][0]["field"] == "require_second_factor"
-
-
 async def test_nobody_gives_the_own_tenant_another_tier(api: Api, tenant: Tenant) -> None:
     owner = await api.as_(Role.OWNER, tenant)
     problem_of(await owner.send("PATCH", "./", json={"tier": "premium"}), 403, "not-permitted")

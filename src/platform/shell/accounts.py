@@ -127,22 +127,23 @@ async def use_refresh_token(session: Session, text: str) -> UsedToken | None:
 
 
 async def revoke_family_on_reuse(session: Session, text: str) -> UsedToken | None:
-    """Revoke the open family of a token that was used before; one that only expired is no theft."""
+    """Revoke the family of a token that was used before; one that only expired is no theft.
+
+    None, too, where the family had ended already: of several uses at once, one ends it.
+    """
     row = await session.connection.fetchrow(SQL["refresh_token_family"], _hash(text))
-    if row is None or not (row["was_used"] and row["is_open"]):
-        return None
-    return await _revoke_family(session, row)
+    return await _revoke_family(session, row) if row is not None and row["was_used"] else None
 
 
 async def revoke_family_of(session: Session, text: str) -> UsedToken | None:
-    """Revoke a token with all that came from the same login; None for an unknown token."""
+    """Revoke a token with all that came from the same login; None where that is unknown or has ended."""
     row = await session.connection.fetchrow(SQL["refresh_token_family"], _hash(text))
     return None if row is None else await _revoke_family(session, row)
 
 
-async def _revoke_family(session: Session, token: asyncpg.Record) -> UsedToken:
-    await session.connection.execute(SQL["revoke_family"], token["family_id"], datetime.now(UTC))
-    return UsedToken(token["user_id"], token["family_id"])
+async def _revoke_family(session: Session, token: asyncpg.Record) -> UsedToken | None:
+    ended = await session.connection.fetchval(SQL["revoke_family"], token["family_id"], datetime.now(UTC))
+    return None if ended is None else UsedToken(token["user_id"], token["family_id"])
 
 
 def _hash(text: str) -> bytes:

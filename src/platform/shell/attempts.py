@@ -38,6 +38,9 @@ COUNTED_LOCALLY = 50_000
 TOLD_SECONDS = 900
 """How long a refusal of the same account or address is not told again; attempt.lua has the same."""
 
+FOREIGN_ACCESSES = 20
+"""How many requests of an account for another tenant are audited each, before they have to wait for it."""
+
 ACCOUNT_FORGIVEN_EVERY = timedelta(minutes=15)
 ADDRESS_FORGIVEN_EVERY = timedelta(seconds=30)
 
@@ -70,6 +73,7 @@ class Attempts:
         self.register = Rule("register", account, registrations)
         self.reset = Rule("reset", account, registrations)
         self.refresh = Rule("refresh", account, self.login.address)
+        self.foreign = Rule("foreign", Patience(FOREIGN_ACCESSES, ACCOUNT_FORGIVEN_EVERY), self.login.address)
         self._redis = redis
         self._key = derived_key(secret, "throttling")
         self._failures: OrderedDict[str, Failures] = OrderedDict()

@@ -76,18 +76,24 @@ def is_genuine(statement: Any, signature: str, public_key: str) -> bool:
     return True
 
 
-async def sign_anew(session: Session, secret: SecretKeys) -> int:
-    """Sign all certificates with the current key; raises SealBroken where one was signed with neither.
+async def sign_anew(session: Session, secret: SecretKeys) -> tuple[int, list[UUID]]:
+    """Sign all certificates with the current key, but those that were signed with neither.
 
-    A certificate that somebody holds names the key that signed it, and still verifies.
+    Gives how many it signed, and the tenants of the others. A certificate that somebody holds names the key
+    that signed it, and still verifies.
     """
-    rows = await session.connection.fetch(SQL["lock_certificates"])
-    for row in rows:
-        _signed_by(row["statement"].encode(), row["signature"], secret)
-    signatures = [_keys(secret)[0].sign(row["statement"].encode()) for row in rows]
-    tenant_ids, instants = [row["tenant_id"] for row in rows], [row["issued_at"] for row in rows]
+    good, others = [], []
+    for row in await session.connection.fetch(SQL["lock_certificates"]):
+        try:
+            _signed_by(row["statement"].encode(), row["signature"], secret)
+        except SealBroken:
+            others.append(row["tenant_id"])
+        else:
+            good.append(row)
+    signatures = [_keys(secret)[0].sign(row["statement"].encode()) for row in good]
+    tenant_ids, instants = [row["tenant_id"] for row in good], [row["issued_at"] for row in good]
     await session.connection.execute(SQL["sign_certificates_anew"], tenant_ids, instants, signatures)
-    return len(rows)
+    return len(good), others
 
 
 async def _proof(session: Session, erasure: Erasure) -> EntryProof:

@@ -39,8 +39,7 @@ async def end(session: Session, user_id: UUID, session_id: UUID, now: datetime) 
     """End one of an account's sessions; False where it has none such that is open."""
     if await session.connection.fetchval(SQL["open_session"], session_id, user_id) is None:
         return False
-    await session.connection.execute(SQL["revoke_family"], session_id, now)
-    return True
+    return await session.connection.fetchval(SQL["revoke_family"], session_id, now) is not None
 
 
 async def end_all(session: Session, user_id: UUID, now: datetime) -> None:

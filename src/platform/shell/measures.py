@@ -26,10 +26,15 @@ REQUEST_SECONDS = Histogram(
 USAGE_EVENTS = Counter(
     "usage_events", "Usage events sent: accepted, duplicate or rejected.", ("tenant_id", "outcome")
 )
-LOGINS = Counter("logins", "Logins with a password: succeeded, failed or throttled.", ("outcome",))
+LOGINS = Counter(
+    "logins",
+    "Logins with a password: succeeded, failed, throttled, or refused since too many waited.",
+    ("outcome",),
+)
+FOREIGN_ACCESSES = Counter("foreign_accesses", "Requests for a tenant that is not the caller's.")
 MAILS = Counter("mails", "Mails handed on: sent or failed.", ("outcome",))
 
-for _outcome in ("succeeded", "failed", "throttled"):
+for _outcome in ("succeeded", "failed", "throttled", "refused"):
     LOGINS.labels(_outcome)  # from the first scrape on: the first failure must be an increase
 for _outcome in ("sent", "failed"):
     MAILS.labels(_outcome)

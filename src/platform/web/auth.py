@@ -36,7 +36,7 @@ from web.problems import problems
 from web.rate_limit import Target, attempted
 from web.second_factor import Code, shown
 from web.services import Services, services_of
-from web.sign_in import Tokens, client_of, counted_login, tokens_for
+from web.sign_in import Tokens, client_of, counted_login, refusals_counted, tokens_for
 
 TenantName = Annotated[
     str,
@@ -74,7 +74,8 @@ class Me(msgspec.Struct, frozen=True):
 
 async def require_room(request: Request[Any, Any, Any]) -> None:
     """Refuse in a storm of logins before the body is read and Redis is asked; raises TooBusy."""
-    services_of(request.app.state).passwords.require_room()
+    with refusals_counted():
+        services_of(request.app.state).passwords.require_room()
 
 
 @post(

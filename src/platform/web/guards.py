@@ -14,6 +14,7 @@ from litestar.handlers import BaseRouteHandler
 from core.api_key import PREFIX as API_KEY_PREFIX
 from core.audit import Actor, ActorKind, AuditEntry, Outcome
 from core.errors import (
+    AttemptThrottled,
     EnrolmentRequired,
     NotAuthenticated,
     NotFound,
@@ -22,9 +23,10 @@ from core.errors import (
     TenantHeaderDisagrees,
 )
 from core.identity import Identity
-from core.permission import Permission, Role
+from core.permission import Permission
 from core.second_factor import is_stepped_up
 from shell.audit import append_platform_entry
+from shell.measures import FOREIGN_ACCESSES
 from shell.session import platform_session
 from shell.standing import Standing
 from web.services import Services, services_of
@@ -140,8 +142,8 @@ async def _require_tokens(connection: Connection, services: Services, identity: 
 
 
 def _require_no_enrolment(services: Services, identity: Identity, standing: Standing) -> None:
-    of_operator = services.settings.require_operator_totp and identity.role is Role.OPERATOR
-    if of_operator or standing.needs_second_factor:
+    of_platform = services.settings.require_operator_totp and identity.is_platform
+    if of_platform or standing.needs_second_factor:
         raise EnrolmentRequired
 
 
@@ -173,7 +175,21 @@ def _kind_of(identity: Identity | None) -> ActorKind:
 
 
 async def _audit_refusal(connection: Connection, identity: Identity, tenant_id: UUID) -> None:
+    """Audit the first such requests of an account, and then one now and then: they must not fill the log."""
     services: Services = services_of(connection.app.state)
+    FOREIGN_ACCESSES.inc()
+    following = "audited"
+    try:
+        await services.attempts.begin(
+            services.attempts.foreign,
+            account=str(identity.user_id),
+            address=address_of(connection),
+            now=time.time(),
+        )
+    except AttemptThrottled as refused:
+        if refused.data["held"] is None:
+            return
+        following = "not audited for a while"
     entry = AuditEntry(
         action="tenant.foreign_access",
         subject=f"tenant:{tenant_id}",
@@ -182,6 +198,7 @@ async def _audit_refusal(connection: Connection, identity: Identity, tenant_id: 
         details={
             "method": str(connection.scope.get("method", "")),
             "tenant_of_caller": str(identity.tenant_id),
+            "following": following,
         },
     )
     async with platform_session(services.pool) as session:

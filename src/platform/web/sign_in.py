@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from litestar.connection import ASGIConnection
 
-from core.errors import AttemptThrottled, WrongCredentials
+from core.errors import AttemptThrottled, TooBusy, WrongCredentials
 from core.identity import Account
 from core.tenant import PLATFORM_SLUG
 from shell import accounts
@@ -63,10 +63,21 @@ async def tokens_for(
 
 
 @contextmanager
+def refusals_counted() -> Iterator[None]:
+    """Count a login that is refused since too many wait."""
+    try:
+        yield
+    except TooBusy:
+        LOGINS.labels("refused").inc()
+        raise
+
+
+@contextmanager
 def counted_login() -> Iterator[None]:
     """Count how a login ends; one that was asked for a second factor, or broke, has not ended."""
     try:
-        yield
+        with refusals_counted():
+            yield
     except WrongCredentials:
         LOGINS.labels("failed").inc()
         raise

@@ -149,7 +149,6 @@ async def update_tenant(
     await _require_permitted(request, identity, changes)
     if "tier" in changes:
         _require_tier(services, changes["tier"])
-    await _require_boolean(request, "require_second_factor")
     async with platform_session(services.pool) as session:
         tenant = await tenants.lock(session, tenant_id)
         require_writable(tenant.state)
@@ -219,12 +218,6 @@ async def delete_tenant(
 ) -> Response[Job]:
     """The same as asking for its erasure: `confirm` must repeat its slug, and a waiting period follows."""
     return await ask_for_erasure(services, tenant_id, confirm, actor_of(request, identity))
-
-
-async def _require_boolean(request: Request[Any, Any, Any], field: str) -> None:
-    """Raises InvalidInput where the body says 0 or "no", which the framework reads as false."""
-    if not isinstance((await request.json()).get(field, False), bool):
-        refuse([(field, "must be true or false")])
 
 
 async def _require_permitted(

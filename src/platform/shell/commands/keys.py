@@ -12,7 +12,7 @@ from shell.audit import append_platform_entry
 from shell.commands.connect import AT_THE_MACHINE, Connected, command, connected, data_option
 from shell.keys import forget_previous_secret_key, load_keys, rotate_key, rotate_secret_key, secret_keys
 from shell.queries import SQL
-from shell.resealing import SECOND_FACTORS, reseal, reseal_shared
+from shell.resealing import SECOND_FACTORS, Resealed, reseal, reseal_shared
 from shell.sealing import Seal
 from shell.session import owner_session, platform_session, tenant_session
 
@@ -67,32 +67,40 @@ async def rotate_secret(data: Path | None) -> None:
 @data_option
 @command
 async def reseal_all(forget_previous: bool, data: Path | None) -> None:
-    """Seal and sign anew, under the current secret key, what is sealed and signed for long."""
+    """Seal and sign anew, under the current secret key, what is sealed and signed for long.
+
+    Exit code 1 where something is under neither the current nor the previous key: it is named, and left as
+    it is, and the previous key is not forgotten.
+    """
     async with connected(data) as platform:
-        number = await reseal_audited(platform)
-        if forget_previous:
+        resealed = await reseal_audited(platform)
+        if forget_previous and not resealed.unopened:
             forget_previous_secret_key(platform.settings)
-    click.echo(f"{number} things are sealed under the current key.")
+    click.echo(f"{resealed.number} things are sealed under the current key.")
+    for thing in resealed.unopened:
+        click.echo(f"Under neither key: {thing}", err=True)
+    if resealed.unopened:
+        raise SystemExit(1)
 
 
-async def reseal_audited(platform: Connected) -> int:
-    """Reseal every tenant's second factors, a transaction each, and what is shared; gives how many things."""
+async def reseal_audited(platform: Connected) -> Resealed:
+    """Reseal every tenant's second factors, a transaction each, and what is shared."""
     keys = secret_keys(platform.settings)
     factors = Seal(keys, second_factor.PURPOSE)
     async with platform_session(platform.pool, readonly=True) as session:
         tenant_ids = [row["id"] for row in await session.connection.fetch(SQL["tenants_with_a_schema"])]
-    number = 0
+    resealed = Resealed()
     for tenant_id in tenant_ids:
         try:
             async with tenant_session(platform.pool, tenant_id=tenant_id) as tenant_:
-                number += await reseal(tenant_, factors, **SECOND_FACTORS)
+                resealed += await reseal(tenant_, factors, second_factor.PURPOSE, **SECOND_FACTORS)
         except TenantGone:  # meanwhile
             continue
     async with owner_session(platform.owner_pool) as session:
-        number += await reseal(session, factors, **SECOND_FACTORS)
-        number += await reseal_shared(session, keys)
-        details = {"things": number}
+        resealed += await reseal(session, factors, second_factor.PURPOSE, **SECOND_FACTORS)
+        resealed += await reseal_shared(session, keys)
+        details = {"things": resealed.number, "unopened": len(resealed.unopened)}
         await append_platform_entry(
             session, AuditEntry("secret_key.resealed", "secret_key", AT_THE_MACHINE, details=details)
         )
-    return number
+    return resealed

@@ -43,15 +43,18 @@ WHERE token_hash = $1 AND used_at IS NULL AND revoked_at IS NULL AND expires_at 
 RETURNING family_id, user_id;
 
 -- name: refresh_token_family
-SELECT family_id, user_id, used_at IS NOT NULL OR revoked_at IS NOT NULL AS was_used,
-       EXISTS (SELECT FROM sessions WHERE id = family_id AND revoked_at IS NULL) AS is_open
+SELECT family_id, user_id, used_at IS NOT NULL OR revoked_at IS NOT NULL AS was_used
 FROM refresh_tokens WHERE token_hash = $1;
 
 -- name: revoke_family
-WITH ended AS (
-    UPDATE sessions SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL
+-- Gives the session where this ended it: of several at once, one does. Tokens are locked before their session, as by
+-- whoever uses one: hence the condition, which is always true.
+WITH revoked AS (
+    UPDATE refresh_tokens SET revoked_at = $2 WHERE family_id = $1 AND revoked_at IS NULL RETURNING family_id
 )
-UPDATE refresh_tokens SET revoked_at = $2 WHERE family_id = $1 AND revoked_at IS NULL;
+UPDATE sessions SET revoked_at = $2
+WHERE id = $1 AND revoked_at IS NULL AND (SELECT count(*) FROM revoked) >= 0
+RETURNING id;
 
 -- name: insert_user
 INSERT INTO users (id, email, full_name, password_hash, role, created_at) VALUES ($1, $2, $3, $4, $5, $6)
