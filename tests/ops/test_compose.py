@@ -67,7 +67,11 @@ def test_every_secret_is_made_and_made_once(compose: dict[str, Any], tmp_path: P
 
 def test_the_image_is_pinned_and_runs_as_nobody_special() -> None:
     lines = (DOCKER / "Dockerfile").read_text("utf-8").splitlines()
-    assert [line for line in lines if line.startswith("FROM")] == ["FROM ${BASE} AS build", "FROM ${BASE}"]
+    assert [line for line in lines if line.startswith("FROM")] == [
+        "FROM ${BASE} AS build",
+        "FROM build AS client",
+        "FROM ${BASE}",
+    ]
     (base,) = [line for line in lines if line.startswith("ARG BASE=")]
     assert len(base.partition("@sha256:")[2]) == 64
     assert "USER 10001:10001" in lines

@@ -21,6 +21,7 @@ def test_there_is_no_default_for_a_secret() -> None:
         "signing_key",
         "secret_key",
         "previous_secret_key",
+        "backup_key",
         "audit_key",
         "smtp_url",
         "s3_access_key_id",

@@ -7,6 +7,7 @@ import click
 COMMANDS = {
     "api": ("shell.commands.run", "api"),
     "audit": ("shell.commands.audit", "audit"),
+    "backup": ("shell.commands.backup", "backup"),
     "demo": ("shell.commands.demo", "demo"),
     "doctor": ("shell.commands.doctor", "doctor"),
     "gdpr": ("shell.commands.gdpr", "gdpr"),
@@ -14,6 +15,7 @@ COMMANDS = {
     "invoice": ("shell.commands.invoice", "invoice"),
     "migrate": ("shell.commands.migrate", "migrate"),
     "operator": ("shell.commands.operator", "operator"),
+    "restore": ("shell.commands.backup", "restore"),
     "scheduler": ("shell.commands.run", "scheduler"),
     "up": ("shell.commands.up", "up"),
     "usage": ("shell.commands.usage", "usage"),

@@ -36,9 +36,11 @@ class Program(msgspec.Struct, frozen=True):
     withheld: tuple[str, ...] = ()
 
 
-API = Program("api", "web.serve", withheld=("owner_database_url",))
-WORKER = Program("worker", "jobs.worker")
-SCHEDULER = Program("scheduler", "jobs.scheduler", withheld=("database_url", "owner_database_url"))
+API = Program("api", "web.serve", withheld=("owner_database_url", "backup_key"))
+WORKER = Program("worker", "jobs.worker", withheld=("backup_key",))
+SCHEDULER = Program(
+    "scheduler", "jobs.scheduler", withheld=("database_url", "owner_database_url", "backup_key")
+)
 PROGRAMS = (API, WORKER, SCHEDULER)
 
 

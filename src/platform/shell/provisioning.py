@@ -15,14 +15,17 @@ from shell.session import Session, owner_session, tenant_of
 
 async def create_role(owner_pool: Pool, tenant: Tenant) -> None:
     """Step one: the tenant's role, which the application may become and which inherits nothing else."""
+    await create_role_of(owner_pool, tenant.schema)
+
+
+async def create_role_of(owner_pool: Pool, schema: str) -> None:
+    """The same for a schema whose tenant the registry does not know yet, as where a backup is restored."""
     async with owner_session(owner_pool) as session:
-        await session.connection.execute(SQL["lock_schema"], tenant.schema)
-        if not await session.connection.fetchval(SQL["role_exists"], tenant.schema):
-            await session.connection.execute(f"CREATE ROLE {tenant.schema} NOLOGIN")
-        await session.connection.execute(f"GRANT platform_tenant TO {tenant.schema}")
-        await session.connection.execute(
-            f"GRANT {tenant.schema} TO platform_app WITH INHERIT FALSE, SET TRUE"
-        )
+        await session.connection.execute(SQL["lock_schema"], schema)
+        if not await session.connection.fetchval(SQL["role_exists"], schema):
+            await session.connection.execute(f"CREATE ROLE {schema} NOLOGIN")
+        await session.connection.execute(f"GRANT platform_tenant TO {schema}")
+        await session.connection.execute(f"GRANT {schema} TO platform_app WITH INHERIT FALSE, SET TRUE")
 
 
 async def create_schema(owner_pool: Pool, tenant: Tenant) -> None:

@@ -44,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     `secret_key` hashes API keys and encrypts second factors; it is made in the data folder unless given.
     While it is rotated, `previous_secret_key` still opens what depends on that one.
+    `backup_key` seals backups; only the commands that make and restore them have it.
     `database_url` is what API and worker log in with; `owner_database_url` belongs to the worker and the
     command line alone. Without the first, and without `redis_url`, `eu-platform up` starts embedded servers
     in the folder `data`, where objects are kept, too, unless `object_store` names another folder or an
@@ -73,6 +74,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     keys: Path | None = None
     secret_key: Secret | None = None
     previous_secret_key: Secret | None = None
+    backup_key: Secret | None = None
     audit_key: Secret | None = None
     audit_key_file: Path | None = None
     audit_origin: str = "eu-platform/audit"

@@ -1,0 +1,67 @@
+"""`eu-platform backup` and `eu-platform restore`."""
+
+import asyncio
+import os
+from pathlib import Path
+
+import click
+
+from shell.audit_key import ensure_audit_key
+from shell.backup import backup_key, open_backup, take_backup
+from shell.commands.connect import command, connected, data_option, pools
+from shell.keys import ensure_key
+from shell.restoring import restore_all, restore_tenant
+from shell.servers import any_servers, prepare_roles
+from shell.settings import load_settings
+
+MEBIBYTE = 2**20
+
+
+@click.command()
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("backups"),
+    show_default=True,
+    help="Folder that the backup gets a folder of its own in.",
+)
+@click.option("--tenant", help="Only this tenant (its slug); everything by default.")
+@data_option
+@command
+async def backup(output: Path, tenant: str | None, data: Path | None) -> None:
+    """Back up the database as it is now, sealed under PLATFORM_BACKUP_KEY.
+
+    Keys, Redis and the object store are not in it.
+    """
+    async with connected(data) as platform:
+        made = await take_backup(platform, output, slug=tenant)
+    size = sum(file.size for file in made.manifest.files) / MEBIBYTE
+    click.echo(f"{made.folder}: {len(made.manifest.tenants)} tenants, {size:.1f} MiB")
+
+
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--tenant", help="Only this tenant (its slug), beside living others.")
+@click.option("--check", is_flag=True, help="Only check that the backup is whole and unchanged.")
+@data_option
+@command
+async def restore(folder: Path, tenant: str | None, check: bool, data: Path | None) -> None:
+    """Restore a backup: one tenant beside living others, or everything into an empty database."""
+    settings = load_settings(os.environ, data=data)
+    opened = await asyncio.to_thread(open_backup, folder, backup_key(settings))
+    taken = f"{opened.manifest.id} of {opened.manifest.taken_at:%Y-%m-%d %H:%M} UTC"
+    if check:
+        click.echo(f"{taken} is whole: {len(opened.manifest.tenants)} tenants.")
+    elif tenant is not None:
+        async with connected(data) as platform:
+            await restore_tenant(platform, opened, tenant)
+        click.echo(f"{tenant} is what it was in {taken}. Its people log in again.")
+    else:
+        with any_servers(settings) as located:
+            prepared = await prepare_roles(located.settings)
+            ensure_key(prepared)
+            ensure_audit_key(prepared)
+            async with pools(prepared) as platform:
+                number = await restore_all(platform, opened)
+        click.echo(f"Restored {taken}: {number} tenants.")

@@ -1,0 +1,189 @@
+"""Restoring backups: one tenant beside living others, or everything into an empty database.
+
+Each schema is one transaction, which replaces what is there and brings it up to date; what is interrupted
+changes nothing. Sessions that the backup remembers are ended, and what the deletion ledger says
+was erased is erased again.
+"""
+
+import asyncio
+import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from core.audit import AuditEntry
+from core.backup import BackedUpTenant, BackupRefused
+from core.tenant import Tenant, TenantState
+from shell.audit import append_platform_entry, append_tenants_entry
+from shell.backup import Backup, owner_url, unsealed
+from shell.commands.connect import AT_THE_MACHINE, Connected
+from shell.migrations import TENANT, ledger, migrate_public, migrate_tenants
+from shell.postgres_tools import restore_folder
+from shell.provisioning import create_role_of
+from shell.queries import SQL
+from shell.replay import replay
+from shell.session import owner_session, tenant_of
+
+SCHEMA_NAME = re.compile(r"tenant_[a-z0-9_]{1,60}")
+OF_THE_SCHEMA_ITSELF = (" SCHEMA - public ", " - SCHEMA public ")
+"""Entries of a dump's table of contents about `public` itself, which every database has."""
+
+LOCK_SECONDS = 30
+
+NO_INVOICE_IS_LOST = """
+DO $$
+DECLARE lost text;
+BEGIN
+    SELECT string_agg(number, ', ' ORDER BY number) INTO lost
+    FROM (
+        SELECT number FROM {replaced}.invoices WHERE number IS NOT NULL
+        EXCEPT SELECT number FROM {schema}.invoices
+    ) AS missing;
+    IF lost IS NOT NULL THEN
+        RAISE EXCEPTION 'these invoices were issued since, and would be lost: %', lost;
+    END IF;
+END $$;
+INSERT INTO {schema}.invoice_numbers AS restored (year, last)
+SELECT year, last FROM {replaced}.invoice_numbers
+ON CONFLICT (year) DO UPDATE SET last = greatest(restored.last, excluded.last);
+DROP SCHEMA {replaced} CASCADE;
+"""
+"""An issued invoice must be kept for years, and its number must not be given again."""
+
+IS_OPEN = """
+DO $$
+BEGIN
+    PERFORM FROM public.tenants WHERE id = '{id}' AND state IN ('ACTIVE', 'SUSPENDED') FOR UPDATE;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'the tenant is not open any more';
+    END IF;
+END $$;
+"""
+
+RECORD = "INSERT INTO schema_migrations (version, name, checksum, applied_at)"
+
+END_SESSIONS = """
+UPDATE {schema}.refresh_tokens SET revoked_at = now() WHERE revoked_at IS NULL;
+UPDATE {schema}.sessions SET revoked_at = now() WHERE revoked_at IS NULL;
+"""
+"""The backup knows tokens as unused that were used since."""
+
+
+async def restore_tenant(platform: Connected, backup: Backup, slug: str) -> None:
+    """Put one tenant back to what it was, beside others that live on.
+
+    Raises BackupRefused for a backup without it, for a tenant that the registry does not have as open, and
+    ToolFailed where invoices were issued since, which would be lost.
+    """
+    wanted = backup.manifest.tenant(slug)
+    tenant = await _registered(platform, wanted)
+    schema = _checked(wanted.schema)
+    await create_role_of(platform.owner_pool, schema)
+    before, after = [IS_OPEN.format(id=tenant.id)], list[str]()
+    if await _exists(platform, schema):
+        replaced = schema.replace("tenant_", "replaced_", 1)[:63]
+        before.append(f"ALTER SCHEMA {schema} RENAME TO {replaced};")
+        after.append(NO_INVOICE_IS_LOST.format(schema=schema, replaced=replaced))
+    await _restored(platform, backup, wanted, before=before, after=after)
+    await replay(platform, [])
+    details = {"backup": backup.manifest.id, "taken_at": backup.manifest.taken_at.isoformat()}
+    entry = AuditEntry("backup.restored", f"tenant:{tenant.id}", AT_THE_MACHINE, details=details)
+    async with owner_session(platform.owner_pool) as session:
+        await append_tenants_entry(session, tenant, entry)
+        await append_platform_entry(session, entry)
+
+
+async def restore_all(platform: Connected, backup: Backup) -> int:
+    """Restore everything into a database without tables; gives how many tenants.
+
+    What was erased since is erased again. Interrupted, it is begun again: the shared schema comes last, and
+    without it the database counts as empty. Raises BackupRefused for a backup of one tenant, and for a
+    database that is in use.
+    """
+    if backup.manifest.public_version is None:
+        raise BackupRefused(reason="it holds one tenant alone; name it to restore it beside others")
+    async with owner_session(platform.owner_pool) as session:
+        if await session.connection.fetchval(SQL["has_registry"]):
+            raise BackupRefused(reason="the database is in use; restore everything into an empty one")
+    for tenant in backup.manifest.tenants:
+        await create_role_of(platform.owner_pool, _checked(tenant.schema))
+        await _restored(platform, backup, tenant, before=[], after=[])
+    await _restored_public(platform, backup)
+    await migrate_public(platform.owner_pool)
+    await migrate_tenants(platform.owner_pool)
+    await replay(platform, [])
+    details = {"backup": backup.manifest.id, "taken_at": backup.manifest.taken_at.isoformat()}
+    async with owner_session(platform.owner_pool) as session:
+        entry = AuditEntry("backup.restored", "platform", AT_THE_MACHINE, details=details)
+        await append_platform_entry(session, entry)
+    return len(backup.manifest.tenants)
+
+
+async def _exists(platform: Connected, schema: str) -> bool:
+    async with owner_session(platform.owner_pool) as session:
+        return bool(await session.connection.fetchval(SQL["schema_exists"], schema))
+
+
+async def _registered(platform: Connected, wanted: BackedUpTenant) -> Tenant:
+    async with owner_session(platform.owner_pool) as session:
+        row = await session.connection.fetchrow(SQL["lock_tenant"], wanted.id)
+    tenant = None if row is None else tenant_of(row)
+    if tenant is None or tenant.state not in {TenantState.ACTIVE, TenantState.SUSPENDED}:
+        raise BackupRefused(
+            reason=f"{wanted.slug} is no open tenant here; only everything together can bring it back"
+        )
+    return tenant
+
+
+async def _restored(
+    platform: Connected, backup: Backup, tenant: BackedUpTenant, *, before: list[str], after: list[str]
+) -> None:
+    """Restore one tenant's schema, and bring it up to date, in one transaction."""
+    schema = tenant.schema
+    await _restored_schema(
+        platform,
+        backup,
+        schema,
+        before=[
+            f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s';",
+            f"SELECT pg_advisory_xact_lock(hashtext('platform.schema'), hashtext('{schema}'));",
+            *before,
+            f"DROP SCHEMA IF EXISTS {schema} CASCADE;",
+        ],
+        after=[*_migrations(schema, tenant.version), *after, END_SESSIONS.format(schema=schema)],
+    )
+
+
+async def _restored_public(platform: Connected, backup: Backup) -> None:
+    await _restored_schema(platform, backup, "public", before=[], after=[])
+
+
+async def _restored_schema(
+    platform: Connected, backup: Backup, schema: str, *, before: list[str], after: list[str]
+) -> None:
+    with TemporaryDirectory(dir=platform.settings.data, prefix="restore-") as place:
+        folder = await asyncio.to_thread(unsealed, backup, schema, Path(place))
+        await restore_folder(
+            owner_url(platform.settings),
+            folder,
+            before=before,
+            after=after,
+            without=OF_THE_SCHEMA_ITSELF,
+        )
+
+
+def _migrations(schema: str, version: int) -> list[str]:
+    """What a tenant's schema lacks that is older than this code."""
+    statements = [f"SET LOCAL search_path = {schema};", f"{ledger(schema)};"]
+    for migration in TENANT:
+        if migration.version > version:
+            statements += [f"{statement};" for statement in migration.statements]
+            applied = f"{migration.version}, '{migration.name}', '{migration.checksum}', now()"
+            statements.append(f"{RECORD} VALUES ({applied});")
+    return statements
+
+
+def _checked(schema: str) -> str:
+    """The name of a tenant's schema, which goes into statements as it is; raises BackupRefused."""
+    if not SCHEMA_NAME.fullmatch(schema):
+        raise BackupRefused(reason="it names a schema that no tenant can have")
+    return schema

@@ -1,0 +1,220 @@
+"""Backups: taken while the platform lives, opened by their key alone, restored for one tenant or for all."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+import pytest
+
+from core.backup import BackupRefused
+from core.errors import SettingInvalid
+from core.tenant import Tenant
+from jobs.runner import run_job
+from shell import deletion_ledger
+from shell.backup import backup_key, open_backup, take_backup
+from shell.commands.connect import Connected
+from shell.object_store import ObjectStore
+from shell.postgres_tools import ToolFailed
+from shell.restoring import restore_all, restore_tenant
+from shell.session import tenant_session
+from shell.settings import Secret, Settings
+from tests.erasure import INVOICE, filled, requested, require_erased
+from tests.events import store, usage
+from tests.installation import Installation, administrator, database_url, found, installed, rows
+from tests.waiting import until
+
+KEY = Secret("a key of backups that is long enough, and random elsewhere")
+
+
+def connected(installation: Installation) -> Connected:
+    settings = msgspec.structs.replace(installation.settings, backup_key=KEY)
+    return Connected(settings, installation.pool, installation.owner_pool)
+
+
+async def events(installation: Installation, tenant: Tenant) -> set[object]:
+    """The ids of the usage that a tenant has, as the application sees it."""
+    async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
+        return {row["id"] for row in await session.connection.fetch("SELECT id FROM usage_events")}
+
+
+@asynccontextmanager
+async def empty_database(servers: Settings, admin_url: str, name: str) -> AsyncIterator[Installation]:
+    async with administrator(admin_url) as admin:
+        await admin.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    url = Secret(database_url(admin_url, name))
+    async with installed(msgspec.structs.replace(servers, database_url=url)) as fresh:
+        yield fresh
+    async with administrator(admin_url) as admin:
+        await admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+async def test_one_tenant_is_put_back_while_others_live_on(
+    own_installation: Installation, tmp_path: Path
+) -> None:
+    platform = connected(own_installation)
+    tenant, other = await filled(own_installation), await found(own_installation)
+    await store(own_installation, tenant, usage("before"))
+    backup = await take_backup(platform, tmp_path)
+    before = await events(own_installation, tenant)
+    await store(own_installation, tenant, usage("after"))
+    written = 0
+
+    async def live() -> None:
+        nonlocal written
+        while True:
+            await store(own_installation, other, usage(f"other-{written}"))
+            written += 1
+
+    living = asyncio.create_task(live())
+    await restore_tenant(platform, open_backup(backup.folder, KEY), tenant.slug)
+    living.cancel()
+    await asyncio.gather(living, return_exceptions=True)
+    assert await events(own_installation, tenant) == before
+    assert {f"other-{index}" for index in range(written)} <= await events(own_installation, other)
+    assert written > 0
+    query = f"SELECT count(*) FROM {tenant.schema}.sessions WHERE revoked_at IS NULL"
+    assert (await rows(own_installation, query)) == [{"count": 0}]
+    query = "SELECT chain FROM public.audit_log WHERE action = 'backup.restored' ORDER BY chain"
+    assert {row["chain"] for row in await rows(own_installation, query)} == {"platform", tenant.chain}
+
+
+async def test_what_would_lose_an_invoice_is_refused_and_changes_nothing(
+    own_installation: Installation, tmp_path: Path
+) -> None:
+    platform, tenant = connected(own_installation), await found(own_installation)
+    backup = await take_backup(platform, tmp_path, slug=tenant.slug)
+    async with administrator(own_installation.admin_url) as admin:
+        await admin.execute(INVOICE.format(schema=tenant.schema))
+    await store(own_installation, tenant, usage("after"))
+    with pytest.raises(ToolFailed, match="ACME-2026-00001"):
+        await restore_tenant(platform, backup, tenant.slug)
+    assert await events(own_installation, tenant) == {"after"}
+    async with administrator(own_installation.admin_url) as admin:
+        await admin.execute(f"DELETE FROM {tenant.schema}.invoices")
+        await admin.execute(f"INSERT INTO {tenant.schema}.invoice_numbers VALUES (2026, 7)")
+    await restore_tenant(platform, backup, tenant.slug)
+    assert await events(own_installation, tenant) == set()
+    numbers = await rows(own_installation, f"SELECT year, last FROM {tenant.schema}.invoice_numbers")
+    assert numbers == [{"year": 2026, "last": 7}], "no number is given twice"
+
+
+async def test_a_restore_that_is_cut_off_changes_nothing(
+    own_installation: Installation, tmp_path: Path
+) -> None:
+    platform, tenant = connected(own_installation), await found(own_installation)
+    backup = await take_backup(platform, tmp_path, slug=tenant.slug)
+    await store(own_installation, tenant, usage("after"))
+    async with administrator(own_installation.admin_url) as admin:
+        async with admin.transaction():
+            await admin.execute(f"LOCK TABLE {tenant.schema}.spent_keys")  # it is dropped last of all
+
+            async def waits() -> bool:
+                query = (
+                    "SELECT FROM pg_stat_activity WHERE application_name = $1 AND wait_event_type = 'Lock'"
+                )
+                return bool(await rows(own_installation, query, "psql"))
+
+            restoring = asyncio.create_task(restore_tenant(platform, backup, tenant.slug))
+            await until(waits)
+            restoring.cancel()
+            await asyncio.gather(restoring, return_exceptions=True)
+        assert restoring.cancelled()
+    assert await events(own_installation, tenant) == {"after"}
+    with pytest.raises(BackupRefused, match="no open tenant"):
+        stranger = msgspec.structs.replace(backup.manifest.tenants[0], id=uuid4())
+        manifest = msgspec.structs.replace(backup.manifest, tenants=(stranger,))
+        await restore_tenant(platform, msgspec.structs.replace(backup, manifest=manifest), tenant.slug)
+
+
+async def test_everything_is_restored_into_an_empty_database_and_what_was_erased_stays_so(
+    own_installation: Installation, servers: Settings, tmp_path: Path
+) -> None:
+    platform = connected(own_installation)
+    tenant, erased = await found(own_installation), await filled(own_installation)
+    await store(own_installation, tenant, usage("kept"))
+    backup = await take_backup(platform, tmp_path)
+    job = await requested(own_installation, erased)
+    await run_job(own_installation.context, job.id)
+    assert await deletion_ledger.mirror(own_installation.pool, ObjectStore(own_installation.settings))
+    with pytest.raises(BackupRefused, match="in use"):
+        await restore_all(platform, backup)
+    async with empty_database(servers, own_installation.admin_url, "restored_whole") as fresh:
+        assert await restore_all(connected(fresh), open_backup(backup.folder, KEY)) == 2
+        assert await events(fresh, tenant) == {"kept"}
+        await require_erased(fresh, erased)
+        await store(fresh, tenant, usage("goes on"))
+
+
+async def test_a_backup_that_was_touched_is_refused(own_installation: Installation, tmp_path: Path) -> None:
+    platform, tenant = connected(own_installation), await found(own_installation)
+    backup = await take_backup(platform, tmp_path / "made", slug=tenant.slug)
+    assert not any(b"COPY" in file.read_bytes() for file in backup.folder.rglob("*") if file.is_file())
+    for number, (said, touch) in enumerate(TOUCHES.items()):
+        place = tmp_path / str(number)
+        shutil.copytree(backup.folder, place / backup.folder.name)
+        touch(place / backup.folder.name)
+        with pytest.raises(BackupRefused, match=said):
+            open_backup(next(place.iterdir()), KEY)
+    with pytest.raises(BackupRefused, match="key is another"):
+        open_backup(backup.folder, Secret("another key that is just as long as the right one"))
+    for key in (None, Secret("too short")):
+        with pytest.raises(SettingInvalid, match="PLATFORM_BACKUP_KEY"):
+            backup_key(msgspec.structs.replace(own_installation.settings, backup_key=key))
+    with pytest.raises(BackupRefused, match="one tenant alone"):
+        await restore_all(platform, backup)
+
+
+def flipped(folder: Path) -> None:
+    file = next(folder.rglob("toc.dat.sealed"))
+    content = bytearray(file.read_bytes())
+    content[-40] ^= 1
+    file.write_bytes(content)
+
+
+def shortened(folder: Path) -> None:
+    file = next(folder.rglob("toc.dat.sealed"))
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def swapped(folder: Path) -> None:
+    first, second = sorted(folder.rglob("*.gz.sealed"))[:2]
+    first.rename(folder / "x")
+    second.rename(first)
+    (folder / "x").rename(second)
+
+
+def added(folder: Path) -> None:
+    (folder / "x").write_bytes(b"")
+
+
+def removed(folder: Path) -> None:
+    next(folder.rglob("*.gz.sealed")).unlink()
+
+
+def renamed(folder: Path) -> None:
+    folder.rename(folder.with_name("renamed"))
+
+
+def interrupted(folder: Path) -> None:
+    (folder / "manifest.sealed").unlink()
+
+
+def forged(folder: Path) -> None:
+    file = folder / "manifest.sealed"
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+
+
+TOUCHES: dict[str, Callable[[Path], None]] = {
+    "toc.dat was changed$|toc.dat was changed": flipped,
+    "was changed": shortened,
+    r"\d+.dat.gz was changed": swapped,
+    "x is not a part of it": added,
+    "is missing": removed,
+    "folder was renamed": renamed,
+    "was interrupted": interrupted,
+    "its manifest was changed": forged,
+}
