@@ -1,5 +1,6 @@
 """The job that erases a tenant: what is gone afterwards, what is kept, and what can be proved."""
 
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import msgspec
@@ -19,6 +20,7 @@ from shell.keys import secret_keys
 from shell.object_store import ObjectStore
 from shell.session import platform_session
 from tests.erasure import filled, requested, require_erased
+from tests.events import store, usage
 from tests.installation import Installation, current, job_of, rows
 
 
@@ -26,6 +28,7 @@ async def test_a_tenant_is_erased_and_its_invoices_are_archived(
     own_installation: Installation, own_context: WorkerContext
 ) -> None:
     tenant = await filled(own_installation)
+    await store(own_installation, tenant, usage("not billed yet", quantity="250"))
     job = await requested(own_installation, tenant)
     await run_job(own_context, job.id)
     done = await job_of(own_installation, job.id)
@@ -46,9 +49,11 @@ async def test_a_tenant_is_erased_and_its_invoices_are_archived(
         f"eu-platform/audit/platform\n{statement.inclusion.size}\n"
     )
     read = msgspec.json.decode(content)
-    assert [invoice["number"] for invoice in read["invoices"]] == ["ACME-2026-00001"]
-    assert [line["quantity"] for line in read["invoice_lines"]] == [720]
-    assert (archive.keep_until.isoformat(), archive.country) == ("2034-12-31", "DE")
+    numbers = {"ACME-2026-00001", f"{tenant.slug.upper()}-{datetime.now(UTC).year}-00001"}
+    assert {invoice["number"] for invoice in read["invoices"]} == numbers, "what was used is billed at last"
+    assert sorted(line["quantity"] for line in read["invoice_lines"]) == [250, 720]
+    assert [record["invoiced_quantity"] for record in read["cost_records"]] == [250]
+    assert (archive.keep_until.year, archive.country) == (datetime.now(UTC).year + 8, "DE")
 
 
 async def test_what_redis_holds_of_a_tenant_goes_and_that_of_others_stays(

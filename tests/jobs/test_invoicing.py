@@ -59,7 +59,7 @@ async def test_the_job_closes_the_days_and_issues_the_invoice(
         str(LAST_MONTH),
         "3.00",
     )
-    assert await audited(installation, tenant) == [f"invoice:{invoice.number}"]
+    assert await audited(installation, tenant) == [f"invoice:{invoice.id}"]
 
 
 @pytest.mark.parametrize("step", ["draft", "issue"])

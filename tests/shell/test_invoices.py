@@ -32,7 +32,8 @@ def first_of(month: Month) -> date:
 
 async def issue(installation: Installation, tenant: Tenant, month: Month, now: datetime = NOW) -> str | None:
     async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
-        return await invoices.issue_month(session, month, SELLER, now)
+        issued = await invoices.issue_month(session, month, SELLER, now)
+        return None if issued is None else (await invoices.get(session, issued)).number
 
 
 async def draft(installation: Installation, tenant: Tenant, month: Month) -> UUID | None:

@@ -32,9 +32,9 @@ async def invoice_tenant_month(context: WorkerContext, job: Job, progress: Progr
         await invoices.draft_month(session, month, context.seller, now)
     await progress("issue", 0.6)
     async with tenant_session(context.pool, tenant_id=tenant_id) as session:
-        number = await invoices.issue_month(session, month, context.seller, now)
-        if number is not None:
-            entry = AuditEntry(action="invoice.issued", subject=f"invoice:{number}", actor=SYSTEM)
+        invoice_id = await invoices.issue_month(session, month, context.seller, now)
+        if invoice_id is not None:
+            entry = AuditEntry(action="invoice.issued", subject=f"invoice:{invoice_id}", actor=SYSTEM)
             await append_entry(session, entry)
 
 

@@ -11,13 +11,22 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import msgspec
+import structlog
 
 from core.audit import PLATFORM_CHAIN, SYSTEM, AuditEntry
 from core.deletion_ledger import erased_schema, erased_tenant
 from core.erasure import Identifiers, Step, erased_slug, tables_of_tenants
+from core.errors import PriceMissing
+from core.invoicing import Party
+from core.period import month_of
 from core.tenant import Tenant, TenantEvent, TenantState, next_state
-from shell import deletion_ledger, erasures, exports, legal_archive, mail, tenants
-from shell.audit import append_platform_entry, erase_details_of_chain, erase_details_of_person
+from shell import closing, deletion_ledger, erasures, exports, invoices, legal_archive, mail, tenants
+from shell.audit import (
+    append_platform_entry,
+    append_tenants_entry,
+    erase_details_of_chain,
+    erase_details_of_person,
+)
 from shell.audit_key import audit_signer
 from shell.audit_log import prove_entry
 from shell.certificates import certify
@@ -26,11 +35,13 @@ from shell.object_store import ObjectStore
 from shell.queries import SQL
 from shell.redis_purge import purge
 from shell.sealing import SecretKeys
-from shell.session import Session, owner_session
+from shell.session import Session, closing_by_owner, owner_session
 from shell.settings import Settings
 
 Facts = dict[str, str]
 JOBS = "jobs"
+
+log = structlog.get_logger()
 
 
 class Erasing(msgspec.Struct, frozen=True):
@@ -42,6 +53,8 @@ class Erasing(msgspec.Struct, frozen=True):
     secret: SecretKeys
     tenant: Tenant
     job_id: UUID
+    is_replay: bool = False
+    """Whether the tenant was erased before, and came back with a backup: it was billed then."""
 
 
 async def perform(erasing: Erasing, step: Step) -> None:
@@ -82,6 +95,8 @@ async def _archive(erasing: Erasing, session: Session, tenant: Tenant) -> Facts:
         await session.connection.execute(f"LOCK TABLE {', '.join(names)} IN SHARE MODE")
     identifiers = await _identifiers(session, tenant, erasing.job_id)
     await erasures.keep_identifiers(session, tenant.id, identifiers, erasing.secret)
+    if names and not erasing.is_replay:
+        await _bill(erasing, session, tenant)
     archive = await legal_archive.keep(session, tenant, erasing.objects, erasing.secret)
     if archive is None:
         return {"invoices": "0"}
@@ -90,6 +105,24 @@ async def _archive(erasing: Erasing, session: Session, tenant: Tenant) -> Facts:
         "legal_basis": archive.legal_basis,
         "keep_until": archive.keep_until.isoformat(),
     }
+
+
+async def _bill(erasing: Erasing, session: Session, tenant: Tenant) -> None:
+    """Issue the last invoice: all that was used until now and that no other has billed."""
+    now, settings = datetime.now(UTC), erasing.settings
+    closing_session = await closing_by_owner(session, tenant)
+    try:
+        await closing.close_days(closing_session, now)
+    except (
+        PriceMissing
+    ) as error:  # nobody can say what that has cost: it must not keep the tenant from being erased
+        log.warning("erasure.not_all_billed", tenant_id=str(tenant.id), error=str(error))
+    seller = Party(settings.seller_name, settings.seller_country, settings.seller_vat_id)
+    month = month_of(now, tenant.time_zone)
+    invoice_id = await invoices.issue_month(closing_session, month, seller, now)
+    if invoice_id is not None:
+        entry = AuditEntry("invoice.issued", f"invoice:{invoice_id}", SYSTEM)
+        await append_tenants_entry(session, tenant, entry)
 
 
 async def _delete_data(erasing: Erasing, session: Session, tenant: Tenant) -> Facts:

@@ -66,7 +66,7 @@ async def draft_month(session: TenantSession, month: Month, seller: Party, now: 
     return await _insert(session, content, now) if content.lines else None
 
 
-async def issue_month(session: TenantSession, month: Month, seller: Party, now: datetime) -> str | None:
+async def issue_month(session: TenantSession, month: Month, seller: Party, now: datetime) -> UUID | None:
     """Issue the month's invoice under the next number of the year; None where `draft_month` gives None.
 
     It bills what is unbilled at this moment. Lines, number and bill are one transaction, so no number is
@@ -81,7 +81,7 @@ async def issue_month(session: TenantSession, month: Month, seller: Party, now: 
     due_on = local_day(now + PAYMENT_TERM, session.tenant.time_zone)
     await session.connection.execute(SQL["bill_costs"], month.last_day)
     await session.connection.execute(SQL["issue_invoice"], invoice_id, number, now, due_on)
-    return number
+    return invoice_id
 
 
 async def is_invoiced(session: TenantSession, month: Month) -> bool:

@@ -70,7 +70,9 @@ async def _erase_again(platform: Connected, objects: ObjectStore, tenant: Tenant
     settings, job_id = platform.settings, uuid4()
     async with owner_session(platform.owner_pool) as session:
         await erasures.restart(session, await tenants.lock(session, tenant.id), job_id)
-    erasing = Erasing(settings, platform.owner_pool, objects, secret_keys(settings), tenant, job_id)
+    erasing = Erasing(
+        settings, platform.owner_pool, objects, secret_keys(settings), tenant, job_id, is_replay=True
+    )
     for step in STEPS:
         await perform(erasing, step)
     log.info("erasure.replayed", tenant_id=str(tenant.id))

@@ -123,6 +123,12 @@ async def closing_session(pool: Pool, tenant_id: UUID) -> AsyncIterator[ClosingS
         yield ClosingSession(connection, tenant_of(row), card)
 
 
+async def closing_by_owner(session: Session, tenant: Tenant) -> ClosingSession:
+    """Go on as one that closes days, in the owner's session in a tenant's schema whose tables are locked."""
+    prices = await session.connection.fetchval(SQL["prices_of_tenant"], tenant.id)
+    return ClosingSession(session.connection, tenant, rate_card(_PRICES.decode(prices or "[]")))
+
+
 @asynccontextmanager
 async def owner_session(
     owner_pool: Pool, *, schema: str = "public", role: OwnersRole | None = None

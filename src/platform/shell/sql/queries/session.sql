@@ -53,6 +53,14 @@ SELECT t.*,
 FROM public.tenants AS t
 WHERE t.id = $1;
 
+-- name: prices_of_tenant
+SELECT json_agg(price)
+FROM (
+    SELECT id, tenant_id, resource, unit_price::text, currency, effective_from
+    FROM public.prices
+    WHERE tenant_id IS NULL OR tenant_id = $1
+) AS price;
+
 -- name: forget_memberships
 -- A backend remembers one role's memberships. Where a role is granted while it reads them, it remembers the list
 -- without that role until the next grant. Asked for another role's, it reads them again.
