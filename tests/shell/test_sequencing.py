@@ -280,3 +280,30 @@ async def test_a_platform_entry_that_is_rolled_back_leaves_no_gap(own_installati
     entries = await chain_of(own_installation, "platform")
     assert [entry["subject"] for entry in entries] == ["test:1", "test:3"]
     require_whole(entries)
+
+
+async def test_a_chain_whose_next_place_is_taken_keeps_no_other_from_theirs(
+    own_installation: Installation,
+) -> None:
+    forged, other = await found(own_installation), await found(own_installation)
+    await append(own_installation, forged)
+    await sequence_pending(own_installation.owner_pool)
+    async with administrator(own_installation.admin_url) as admin:  # a superuser alone can do this
+        await admin.execute(
+            """INSERT INTO public.audit_log (id, chain, occurred_at, actor_kind, action, subject, outcome,
+            details, sequence, salt, canonical, leaf_hash, entry_hash)
+            SELECT gen_random_uuid(), chain, occurred_at, actor_kind, action, subject, outcome,
+            details, sequence + 1, salt, canonical, leaf_hash, entry_hash FROM public.audit_log
+            WHERE chain = $1 ORDER BY sequence DESC LIMIT 1""",
+            forged.chain,
+        )
+    await append(own_installation, forged, 3)
+    await append(own_installation, other, 2)
+    with capture_logs() as logs:
+        done = await sequence_once(own_installation.owner_pool, limit=4)
+        assert (done.placed, done.stuck) == (1, frozenset({forged.chain}))
+        assert await sequence_pending(own_installation.owner_pool) == 1
+    assert {"event": "audit.chains_stuck", "log_level": "error", "chains": [forged.chain]} in logs
+    entries = await chain_of(own_installation, other.chain)
+    require_whole(entries)
+    assert len(entries) >= 2

@@ -43,9 +43,11 @@ class Sequencer:
 
     async def sequence(self) -> None:
         """Give every committed entry its place, and measure how long any has waited for it at most."""
+        stuck = frozenset[str]()
         while True:
             started = time.monotonic()
-            done = await sequence_once(self._context.owner_pool)
+            done = await sequence_once(self._context.owner_pool, without=stuck)
+            stuck |= done.stuck
             if done.oldest is not None:
                 AUDIT_WINDOW.observe(self._waited(done.oldest))
             if done.is_last:

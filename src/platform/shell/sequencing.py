@@ -1,6 +1,7 @@
 """The sequencer: gives committed entries their places, in one transaction that only one process is in.
 
-Killed anywhere, it has placed a whole batch or nothing of it.
+Killed anywhere, it has placed a whole batch or nothing of it. A chain whose next places somebody has taken,
+by writing into the tables as a superuser, is stuck: it is told, and the others go on.
 """
 
 import secrets
@@ -9,6 +10,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+import structlog
+from asyncpg.exceptions import UniqueViolationError
 
 from core.audit import Written
 from core.merkle import HASH_BYTES, root_of
@@ -22,6 +25,8 @@ BATCH = 2_000
 SIGNED_AT_A_TIME = 500
 SALT_BYTES = 16
 
+log = structlog.get_logger()
+
 
 class Pass(msgspec.Struct, frozen=True):
     """What one pass of the sequencer came to; `is_last` where nothing was left, or another one is at it."""
@@ -29,31 +34,35 @@ class Pass(msgspec.Struct, frozen=True):
     placed: int
     is_last: bool
     oldest: datetime | None = None
+    stuck: frozenset[str] = frozenset()
 
 
 async def sequence_pending(owner_pool: Pool) -> int:
     """Give every committed entry its place, waiting for who is at it; gives how many got one here."""
-    placed = 0
+    placed, stuck = 0, frozenset[str]()
     while True:
-        done = await sequence_once(owner_pool, wait=True)
-        placed += done.placed
+        done = await sequence_once(owner_pool, wait=True, without=stuck)
+        placed, stuck = placed + done.placed, stuck | done.stuck
         if done.is_last:
             return placed
 
 
-async def sequence_once(owner_pool: Pool, *, limit: int = BATCH, wait: bool = False) -> Pass:
-    """Place so many entries at most, the oldest first, in one transaction."""
+async def sequence_once(
+    owner_pool: Pool, *, limit: int = BATCH, wait: bool = False, without: frozenset[str] = frozenset()
+) -> Pass:
+    """Place so many entries at most, the oldest first, in one transaction; those of some chains not."""
     async with owner_session(owner_pool, role=OwnersRole.SEQUENCER) as session:
         if not await _is_alone(session, wait=wait):
             return Pass(0, is_last=True)
-        rows = await session.connection.fetch(SQL["unsequenced_entries"], limit)
+        rows = await session.connection.fetch(SQL["unsequenced_entries"], limit, list(without))
         if not rows:
             return Pass(0, is_last=True)
         by_chain: dict[str, list[Written]] = defaultdict(list)
         for row in rows:
             by_chain[row["chain"]].append(Written(**row))
-        await _place(session, by_chain)
-    return Pass(len(rows), is_last=len(rows) < limit, oldest=rows[0]["occurred_at"])
+        stuck = await _place_all(session, by_chain)
+    placed = sum(len(entries) for chain, entries in by_chain.items() if chain not in stuck)
+    return Pass(placed, is_last=len(rows) < limit, oldest=rows[0]["occurred_at"], stuck=stuck)
 
 
 async def sign_checkpoints(
@@ -74,6 +83,28 @@ async def _is_alone(session: Session, *, wait: bool) -> bool:
         await session.connection.execute(SQL["await_sequencer"])
         return True
     return bool(await session.connection.fetchval(SQL["lock_sequencer"]))
+
+
+async def _place_all(session: Session, by_chain: dict[str, list[Written]]) -> frozenset[str]:
+    """Place the entries of all chains, or, where that fails, of each that it works for; gives the others."""
+    if await _is_placed(session, by_chain):
+        return frozenset()
+    stuck = frozenset(
+        [chain for chain, entries in by_chain.items() if not await _is_placed(session, {chain: entries})]
+    )
+    log.error("audit.chains_stuck", chains=sorted(stuck))
+    return stuck
+
+
+async def _is_placed(session: Session, by_chain: dict[str, list[Written]]) -> bool:
+    await session.connection.execute("SAVEPOINT place")
+    try:
+        await _place(session, by_chain)
+    except UniqueViolationError:  # somebody else's rows are in these places
+        await session.connection.execute("ROLLBACK TO SAVEPOINT place")
+        return False
+    await session.connection.execute("RELEASE SAVEPOINT place")
+    return True
 
 
 async def _place(session: Session, by_chain: dict[str, list[Written]]) -> None:

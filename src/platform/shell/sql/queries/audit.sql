@@ -24,7 +24,7 @@ SELECT pg_try_advisory_xact_lock(hashtext('platform.audit_sequencer'));
 -- name: unsequenced_entries
 SELECT id, chain, occurred_at, actor_kind, actor_id, action, subject, outcome, request_id, address, details
 FROM public.audit_log
-WHERE sequence IS NULL
+WHERE sequence IS NULL AND chain <> ALL ($2::text[])
 ORDER BY occurred_at, id
 LIMIT $1
 FOR UPDATE;
