@@ -96,8 +96,11 @@ async def test_what_would_lose_an_invoice_is_refused_and_changes_nothing(
     async with administrator(own_installation.admin_url) as admin:
         await admin.execute(f"DELETE FROM {tenant.schema}.invoices")
         await admin.execute(f"INSERT INTO {tenant.schema}.invoice_numbers VALUES (2026, 7)")
+    left = own_installation.settings.data / "restoring" / "dump-left"
+    left.mkdir(parents=True)
     await restore_tenant(platform, backup, tenant.slug)
     assert await events(own_installation, tenant) == set()
+    assert not left.exists(), "what a killed restore had unsealed"
     numbers = await rows(own_installation, f"SELECT year, last FROM {tenant.schema}.invoice_numbers")
     assert numbers == [{"year": 2026, "last": 7}], "no number is given twice"
 

@@ -7,6 +7,9 @@ was erased is erased again.
 
 import asyncio
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +19,7 @@ from core.tenant import Tenant, TenantState
 from shell.audit import append_platform_entry, append_tenants_entry
 from shell.backup import Backup, owner_url, unsealed
 from shell.commands.connect import AT_THE_MACHINE, Connected
+from shell.embedded.folder import lock_data_folder
 from shell.migrations import TENANT, ledger, migrate_public, migrate_tenants
 from shell.postgres_tools import restore_folder
 from shell.provisioning import create_role_of
@@ -160,8 +164,8 @@ async def _restored_public(platform: Connected, backup: Backup) -> None:
 async def _restored_schema(
     platform: Connected, backup: Backup, schema: str, *, before: list[str], after: list[str]
 ) -> None:
-    with TemporaryDirectory(dir=platform.settings.data, prefix="restore-") as place:
-        folder = await asyncio.to_thread(unsealed, backup, schema, Path(place))
+    with _place(platform.settings.data) as place:
+        folder = await asyncio.to_thread(unsealed, backup, schema, place)
         await restore_folder(
             owner_url(platform.settings),
             folder,
@@ -169,6 +173,17 @@ async def _restored_schema(
             after=after,
             without=OF_THE_SCHEMA_ITSELF,
         )
+
+
+@contextmanager
+def _place(data: Path) -> Iterator[Path]:
+    """A folder for what is unsealed, gone with the body; what a killed process has left there goes first."""
+    home = data / "restoring"
+    with lock_data_folder(home):
+        for left in home.glob("dump-*"):
+            shutil.rmtree(left)
+        with TemporaryDirectory(dir=home, prefix="dump-") as place:
+            yield Path(place)
 
 
 def _migrations(schema: str, version: int) -> list[str]:
