@@ -8,20 +8,20 @@ import pytest
 from redis.asyncio import Redis
 
 from core.audit import SYSTEM
-from core.errors import NotFound, UnderLegalHold
+from core.errors import NotFound, TenantGone, UnderLegalHold
 from core.job import JobState
 from core.legal_hold import LegalHold
 from core.tenant import TenantState
 from jobs.context import WorkerContext
 from jobs.erasure import find_due_erasures, find_expired_archives, mirror_ledger
 from jobs.runner import run_job
-from shell import certificates, deletion_ledger, legal_archive, legal_holds, tenants
+from shell import certificates, deletion_ledger, legal_archive, legal_holds, provisioning, tenants
 from shell.keys import secret_keys
 from shell.object_store import ObjectStore
 from shell.session import platform_session
 from tests.erasure import filled, requested, require_erased
 from tests.events import store, usage
-from tests.installation import Installation, current, job_of, rows
+from tests.installation import Installation, current, job_of, register, rows
 
 
 async def test_a_tenant_is_erased_and_its_invoices_are_archived(
@@ -54,6 +54,26 @@ async def test_a_tenant_is_erased_and_its_invoices_are_archived(
     assert sorted(line["quantity"] for line in read["invoice_lines"]) == [250, 720]
     assert [record["invoiced_quantity"] for record in read["cost_records"]] == [250]
     assert (archive.keep_until.year, archive.country) == (datetime.now(UTC).year + 8, "DE")
+
+
+@pytest.mark.parametrize("steps", [0, 1, 2])
+async def test_a_tenant_that_never_opened_is_erased_and_not_provisioned_after_all(
+    installation: Installation, context: WorkerContext, steps: int
+) -> None:
+    tenant = await register(installation)
+    provision = [provisioning.create_role, provisioning.create_schema]
+    if steps:
+        await provisioning.begin(installation.owner_pool, tenant.id)
+    for step in provision[:steps]:
+        await step(installation.owner_pool, tenant)
+    job = await requested(installation, tenant, days=30)
+    await run_job(context, job.id)
+    assert (await job_of(installation, job.id)).state is JobState.DONE, "there is nothing to wait for"
+    await require_erased(installation, tenant)
+    for step in provision:
+        with pytest.raises(TenantGone):
+            await step(installation.owner_pool, tenant)
+    assert await rows(installation, "SELECT FROM pg_roles WHERE rolname = $1", tenant.schema) == []
 
 
 async def test_what_redis_holds_of_a_tenant_goes_and_that_of_others_stays(

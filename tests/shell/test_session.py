@@ -25,7 +25,7 @@ from shell.queries import SQL, SQL_FOLDER
 from shell.session import owner_session, platform_session, tenant_session
 from shell.tables import UsageEvents
 from tests.events import store, usage
-from tests.installation import Installation, found, new_slug, put_into, register, rows
+from tests.installation import Installation, administrator, found, new_slug, put_into, register, rows
 from tests.waiting import until
 
 CREATED = re.compile(r"^CREATE TABLE (?:public\.)?(\w+) \(\n +(\w+)", re.MULTILINE)
@@ -580,3 +580,23 @@ async def test_memberships_that_a_backend_remembers_wrongly_can_be_forgotten(
 ) -> None:
     async with platform_session(installation.pool, readonly=True) as session:
         assert await session.connection.fetchval(SQL["forget_memberships"]) is False
+
+
+async def test_who_is_in_the_tenant_when_it_is_frozen_is_told_that_it_is_gone(
+    installation: Installation, tenant: Tenant
+) -> None:
+    with pytest.raises(TenantGone):
+        async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
+            await session.connection.fetchval("SELECT count(*) FROM users")
+            await put_into(installation, tenant, TenantState.DEPROVISIONING)
+            async with administrator(installation.admin_url) as admin:
+                await admin.execute(f"REVOKE ALL ON SCHEMA {tenant.schema} FROM {tenant.schema}")
+            await session.connection.fetchval("SELECT count(*) FROM usage_events")
+
+
+async def test_what_the_database_refuses_an_open_tenant_is_no_erasure(
+    installation: Installation, tenant: Tenant, other_tenant: Tenant
+) -> None:
+    with pytest.raises(InsufficientPrivilegeError):
+        async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
+            await session.connection.fetchval(f"SELECT count(*) FROM {other_tenant.schema}.users")

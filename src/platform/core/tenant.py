@@ -70,6 +70,8 @@ TRANSITIONS: dict[tuple[TenantState, TenantEvent], TenantState] = {
     (TenantState.PROVISIONING, TenantEvent.COMPLETE): TenantState.ACTIVE,
     (TenantState.ACTIVE, TenantEvent.SUSPEND): TenantState.SUSPENDED,
     (TenantState.SUSPENDED, TenantEvent.ACTIVATE): TenantState.ACTIVE,
+    (TenantState.PENDING, TenantEvent.DELETE): TenantState.DEPROVISIONING,
+    (TenantState.PROVISIONING, TenantEvent.DELETE): TenantState.DEPROVISIONING,
     (TenantState.ACTIVE, TenantEvent.DELETE): TenantState.DEPROVISIONING,
     (TenantState.SUSPENDED, TenantEvent.DELETE): TenantState.DEPROVISIONING,
     (TenantState.DEPROVISIONING, TenantEvent.ERASE): TenantState.DELETED,

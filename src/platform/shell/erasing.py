@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from uuid import UUID
 
+import asyncpg
 import msgspec
 import structlog
 
@@ -88,14 +89,15 @@ async def _freeze(_: Erasing, session: Session, tenant: Tenant) -> Facts:
 
 async def _archive(erasing: Erasing, session: Session, tenant: Tenant) -> Facts:
     """Keep what the law requires, and note, sealed, whom the scan will look for."""
-    if not await _has_schema(session, tenant):
-        return {"invoices": "0"}
     names = await _tables(session, tenant)
+    is_complete = f"{tenant.schema}.users" in names  # its tables come all at once, or it never opened
     if names:  # whoever was writing when the tenant was frozen has ended when all are locked
         await session.connection.execute(f"LOCK TABLE {', '.join(names)} IN SHARE MODE")
-    identifiers = await _identifiers(session, tenant, erasing.job_id)
+    identifiers = await _identifiers(session, tenant, erasing.job_id, with_people=is_complete)
     await erasures.keep_identifiers(session, tenant.id, identifiers, erasing.secret)
-    if names and not erasing.is_replay:
+    if not is_complete:
+        return {"invoices": "0"}
+    if not erasing.is_replay:
         await _bill(erasing, session, tenant)
     archive = await legal_archive.keep(session, tenant, erasing.objects, erasing.secret)
     if archive is None:
@@ -233,10 +235,14 @@ async def _tables(session: Session, tenant: Tenant) -> list[str]:
     return [row["name"] for row in await session.connection.fetch(SQL["tables_of_schema"], tenant.schema)]
 
 
-async def _identifiers(session: Session, tenant: Tenant, job_id: UUID) -> Identifiers:
+async def _identifiers(session: Session, tenant: Tenant, job_id: UUID, *, with_people: bool) -> Identifiers:
     fetch = session.connection.fetch
-    people = [*await fetch(SQL["people_to_erase"]), *await fetch(SQL["founder_to_erase"], tenant.id)]
-    invited = await fetch(SQL["invited_to_erase"])
+    people, invited = await fetch(SQL["founder_to_erase"], tenant.id), list[asyncpg.Record]()
+    if with_people:
+        people, invited = (
+            [*people, *await fetch(SQL["people_to_erase"])],
+            await fetch(SQL["invited_to_erase"]),
+        )
     return Identifiers(
         emails=frozenset(row["email"].lower() for row in [*people, *invited]),
         names=frozenset(row["full_name"] for row in people),

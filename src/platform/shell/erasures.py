@@ -34,18 +34,22 @@ PURPOSE = "identifiers of erased tenants"
 async def request(session: Session, tenant: Tenant, actor: Actor, *, due: datetime) -> Job:
     """Ask for the erasure of a locked tenant: it is read-only from now on. Asked twice, gives the same job.
 
-    Raises UnderLegalHold, and TransitionRefused for a tenant without a schema yet.
+    One that never opened is closed at once: it has nothing to be read or taken back. Raises UnderLegalHold.
     """
     row = await session.connection.fetchrow(SQL["lock_erasure"], tenant.id)
     if row is not None and row["job_id"] is not None and row["state"] in UNDER_WAY:
         return await _job(session, tenant.id, row)
     await legal_holds.require_none(session, tenant.id)
-    if tenant.state is not TenantState.DEPROVISIONING:
+    resumes_as = tenant.state
+    if tenant.state in {TenantState.PENDING, TenantState.PROVISIONING}:
+        due, resumes_as = min(due, datetime.now(UTC)), next_tenant_state(tenant.state, TenantEvent.DELETE)
+        await tenants.set_state(session, tenant, resumes_as)
+    elif tenant.state is not TenantState.DEPROVISIONING:
         next_tenant_state(tenant.state, TenantEvent.DELETE)  # refuses one that cannot go that way
         await tenants.set_state(session, tenant, TenantState.SUSPENDED)
     job = await _queue(session, tenant.id, due=due, request_id=actor.request_id)
     await session.connection.execute(
-        SQL["request_erasure"], tenant.id, datetime.now(UTC), due, tenant.state, job.id
+        SQL["request_erasure"], tenant.id, datetime.now(UTC), due, resumes_as, job.id
     )
     details = {"from": tenant.state.value, "due": due.isoformat(timespec="seconds")}
     await append_platform_entry(

@@ -15,22 +15,21 @@ from shell.session import Session, owner_session, tenant_of
 
 async def create_role(owner_pool: Pool, tenant: Tenant) -> None:
     """Step one: the tenant's role, which the application may become and which inherits nothing else."""
-    await create_role_of(owner_pool, tenant.schema)
+    async with owner_session(owner_pool) as session:
+        await _require_not_erased(session, tenant)
+        await _create_role(session, tenant.schema)
 
 
 async def create_role_of(owner_pool: Pool, schema: str) -> None:
     """The same for a schema whose tenant the registry does not know yet, as where a backup is restored."""
     async with owner_session(owner_pool) as session:
-        await session.connection.execute(SQL["lock_schema"], schema)
-        if not await session.connection.fetchval(SQL["role_exists"], schema):
-            await session.connection.execute(f"CREATE ROLE {schema} NOLOGIN")
-        await session.connection.execute(f"GRANT platform_tenant TO {schema}")
-        await session.connection.execute(f"GRANT {schema} TO platform_app WITH INHERIT FALSE, SET TRUE")
+        await _create_role(session, schema)
 
 
 async def create_schema(owner_pool: Pool, tenant: Tenant) -> None:
     """Step two: the schema, and the right to read and write whatever tables it will have."""
     async with owner_session(owner_pool) as session:
+        await _require_not_erased(session, tenant)
         await session.connection.execute(SQL["lock_schema"], tenant.schema)
         await session.connection.execute(f"CREATE SCHEMA IF NOT EXISTS {tenant.schema}")
         # Made before the default rights: a tenant must not touch the record of its migrations.
@@ -74,6 +73,19 @@ async def open_tenant(session: Session, tenant_id: UUID) -> None:
         if founder is not None:
             await session.connection.execute(SQL["insert_founder"], *founder, datetime.now(UTC))
         await _move(session, tenant, TenantEvent.COMPLETE)
+
+
+async def _create_role(session: Session, schema: str) -> None:
+    await session.connection.execute(SQL["lock_schema"], schema)
+    if not await session.connection.fetchval(SQL["role_exists"], schema):
+        await session.connection.execute(f"CREATE ROLE {schema} NOLOGIN")
+    await session.connection.execute(f"GRANT platform_tenant TO {schema}")
+    await session.connection.execute(f"GRANT {schema} TO platform_app WITH INHERIT FALSE, SET TRUE")
+
+
+async def _require_not_erased(session: Session, tenant: Tenant) -> None:
+    """Raise TenantGone where an erasure has begun since: it would not find what is made now."""
+    require_readable((await _locked_tenant(session, tenant.id)).state)
 
 
 async def _locked_tenant(session: Session, tenant_id: UUID) -> Tenant:

@@ -14,7 +14,12 @@ from uuid import UUID
 
 import asyncpg
 import msgspec
-from asyncpg.exceptions import InFailedSQLTransactionError, InsufficientPrivilegeError, PostgresError
+from asyncpg.exceptions import (
+    InFailedSQLTransactionError,
+    InsufficientPrivilegeError,
+    PostgresError,
+    UndefinedTableError,
+)
 from piccolo.query.base import Query
 
 from core.errors import NotFound, TenantNotReady
@@ -89,7 +94,10 @@ async def tenant_session(
     Raises NotFound for an unknown tenant, TenantNotReady for one without a schema yet, TenantGone for one
     that is being erased.
     """
-    async with _transaction(pool, readonly=readonly, snapshot=snapshot) as connection:
+    async with (
+        _while_open(pool, tenant_id, slug),
+        _transaction(pool, readonly=readonly, snapshot=snapshot) as connection,
+    ):
         name, key = ("enter_tenant", tenant_id) if slug is None else ("enter_tenant_by_slug", slug)
         row = await _entered(connection, name, key, begin=_BEGIN[readonly, snapshot])
         yield TenantSession(connection, tenant_of(row))
@@ -109,7 +117,7 @@ async def recording_session(
 
     Raises what tenant_session does.
     """
-    async with _transaction(pool, readonly=False) as connection:
+    async with _while_open(pool, tenant_id, slug), _transaction(pool, readonly=False) as connection:
         row = await _entered(connection, "enter_tenant_to_record", tenant_id, slug)
         yield TenantSession(connection, tenant_of(row))
 
@@ -142,6 +150,20 @@ async def owner_session(
         if role is not None:
             await connection.execute("SELECT set_config('role', $1, true)", role)
         yield Session(connection)
+
+
+@asynccontextmanager
+async def _while_open(pool: Pool, tenant_id: UUID | None, slug: str | None) -> AsyncIterator[None]:
+    """Say that the tenant is gone where the database refuses a statement since an erasure has begun.
+
+    Tables of a schema that may be used no more are not found, as if they were not there.
+    """
+    try:
+        yield
+    except (InsufficientPrivilegeError, UndefinedTableError):
+        async with _transaction(pool, readonly=True) as connection:
+            _admitted(await connection.fetchrow(SQL["tenant_by_name"], tenant_id, slug))
+        raise
 
 
 async def _entered(

@@ -53,6 +53,9 @@ SELECT t.*,
 FROM public.tenants AS t
 WHERE t.id = $1;
 
+-- name: tenant_by_name
+SELECT * FROM public.tenants WHERE id = $1 OR slug = $2;
+
 -- name: prices_of_tenant
 SELECT json_agg(price)
 FROM (
