@@ -2,8 +2,10 @@
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -265,6 +267,38 @@ async def test_a_witness_that_was_away_is_told_the_latest_of_each_chain(
     assert told == [notes[2], notes[1]]
     witness.tell([])
     assert len(file.read_bytes().splitlines()) == 2
+
+
+def test_a_witness_behind_a_url_is_told_again_what_it_did_not_take(installation: Installation) -> None:
+    taken, away = list[str](), [False, True]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            note = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            is_away = away.pop()
+            if not is_away:
+                taken.append(note)
+            self.send_response(503 if is_away else 204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
+            """Say nothing."""
+
+    signer = audit_signer(installation.settings)
+    note = signer.sign("a", size=1, root=bytes(32))
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        url = f"http://127.0.0.1:{server.server_port}/checkpoints"
+        witness = Witness(msgspec.structs.replace(installation.settings, audit_witness_url=url), [])
+        with capture_logs() as lines:
+            witness.tell([note])
+        assert ([line["event"] for line in lines], taken) == (["audit.witness_away"], [])
+        witness.tell([])
+        witness.tell([])
+        server.shutdown()
+        thread.join()
+    assert taken == [note]
 
 
 async def test_a_platform_entry_that_is_rolled_back_leaves_no_gap(own_installation: Installation) -> None:

@@ -8,6 +8,7 @@ import msgspec
 from core.errors import PlatformError
 
 FORMAT = 1
+MADE_LATER = "it was made by a later version of the platform"
 
 
 class BackupRefused(PlatformError):
@@ -31,6 +32,12 @@ class BackupFile(msgspec.Struct, frozen=True):
     path: str
     size: int
     sha256: str
+
+
+class Header(msgspec.Struct, frozen=True):
+    """What the manifests of all formats begin with."""
+
+    format: int
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -57,8 +64,14 @@ def require_restorable(manifest: Manifest, *, public_version: int, tenant_versio
     newer = (manifest.public_version or 0) > public_version or any(
         tenant.version > tenant_version for tenant in manifest.tenants
     )
-    if manifest.format != FORMAT or newer:
-        raise BackupRefused(reason="it was made by a later version of the platform")
+    if newer:
+        raise BackupRefused(reason=MADE_LATER)
+
+
+def require_known_format(header: Header) -> None:
+    """Raise BackupRefused for a manifest that this version cannot read."""
+    if header.format != FORMAT:
+        raise BackupRefused(reason=MADE_LATER)
 
 
 def require_same_files(expected: tuple[BackupFile, ...], found: dict[str, BackupFile]) -> None:

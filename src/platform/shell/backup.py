@@ -24,7 +24,9 @@ from core.backup import (
     BackedUpTenant,
     BackupFile,
     BackupRefused,
+    Header,
     Manifest,
+    require_known_format,
     require_restorable,
     require_same_files,
 )
@@ -207,6 +209,7 @@ def open_backup(folder: Path, key: Secret) -> Backup:
     except SealedFileBroken as error:
         reason = "its manifest was changed, its folder was renamed, or the key is another"
         raise BackupRefused(reason=reason) from error
+    require_known_format(msgspec.json.decode(content, type=Header))
     manifest = msgspec.json.decode(content, type=Manifest)
     require_restorable(manifest, public_version=PUBLIC[-1].version, tenant_version=TENANT[-1].version)
     require_same_files(manifest.files, _files_in(folder))

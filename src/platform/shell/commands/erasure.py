@@ -17,7 +17,7 @@ from shell.object_store import ObjectStore
 from shell.replay import replay
 from shell.session import platform_session
 
-LEAST_REASON = 10
+LEAST_REASON, LONGEST_REASON = 10, 500
 
 
 @click.command("replay")
@@ -59,8 +59,9 @@ async def ledger(data: Path | None) -> None:
 @command
 async def archive(tenant_id: UUID, reason: str, data: Path | None) -> None:
     """Print the legal archive of an erased tenant as JSON."""
-    if len(reason) < LEAST_REASON:
-        raise InvalidInput(errors=[{"field": "--reason", "detail": f"needs {LEAST_REASON} characters"}])
+    if not LEAST_REASON <= len(reason) <= LONGEST_REASON:
+        detail = f"needs {LEAST_REASON} to {LONGEST_REASON} characters"
+        raise InvalidInput(errors=[{"field": "--reason", "detail": detail}])
     async with connected(data) as platform, platform_session(platform.pool) as session:
         content = await legal_archive.read(
             session,
