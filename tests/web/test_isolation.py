@@ -322,6 +322,10 @@ async def test_another_tenants_things_are_not_found_in_the_own_one_and_stay_as_t
     answer = await tried(owner, operation, theirs | {"tenant_id": tenant.id})
     if may_try(Role.OWNER, operation):
         problem_of(answer, 404, "not-found")
+        query = "SELECT action, outcome, subject FROM public.audit_log WHERE actor_id = $1"
+        [entry] = await rows(api.installation, query, owner.account.id)
+        assert (entry["action"], entry["outcome"]) == ("id.unknown", "denied")
+        assert UUID(str(entry["subject"]).partition(":")[2]) in theirs.values()
     else:
         problem_of(answer, 403, "not-permitted")
     assert await contents(api.installation, tenant, neighbour) == before

@@ -43,6 +43,7 @@ from web.draining import Draining, draining_of
 from web.edge import Edge, cors
 from web.erasure import erasure_router
 from web.exports import downloads_router, exports_router
+from web.guards import audit_unknown_id
 from web.invitations import invitations_router
 from web.invoices import invoices_router
 from web.jobs import jobs_router
@@ -114,6 +115,7 @@ def application(settings: Settings, tracing: "Tracing | None" = None) -> Litesta
             "services": Provide(provide_services, sync_to_thread=False),
             "identity": Provide(provide_identity, sync_to_thread=False),
         },
+        after_exception=[audit_unknown_id],
         exception_handlers=EXCEPTION_HANDLERS,
         cors_config=cors(settings),
         lifespan=[_services(settings, tracing)],

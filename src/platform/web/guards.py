@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler
+from litestar.types import Scope
 
 from core.api_key import PREFIX as API_KEY_PREFIX
 from core.audit import Actor, ActorKind, AuditEntry, Outcome
@@ -89,7 +90,7 @@ def may(permission: Permission) -> Guard:
         identity = await authenticate(connection)
         tenant_id = connection.path_params.get("tenant_id")
         if tenant_id is not None and not identity.may_reach(tenant_id):
-            await _audit_refusal(connection, identity, tenant_id)
+            await _audit_refusal(connection, identity, "tenant.foreign_access", f"tenant:{tenant_id}")
             raise NotFound(what="tenant")
         if not identity.may(permission):
             raise NotPermitted(permission=permission)
@@ -174,7 +175,23 @@ def _kind_of(identity: Identity | None) -> ActorKind:
     return ActorKind.OPERATOR if identity.is_platform else ActorKind.USER
 
 
-async def _audit_refusal(connection: Connection, identity: Identity, tenant_id: UUID) -> None:
+async def audit_unknown_id(error: Exception, scope: Scope) -> None:
+    """Audit that an account asked for a thing by an id that its tenant does not know: a hook on errors.
+
+    It may be another tenant's: seen with the tenant's own role, that is an id like any that never was.
+    """
+    identity: object = scope.get("user")
+    path: Mapping[str, object] = scope.get("path_params", {})
+    if not (isinstance(error, NotFound) and isinstance(identity, Identity) and identity.tenant_id):
+        return
+    unknown = [
+        f"{name}:{found}" for name, found in path.items() if name != "tenant_id" and isinstance(found, UUID)
+    ]
+    if unknown and path.get("tenant_id", identity.tenant_id) == identity.tenant_id:
+        await _audit_refusal(ASGIConnection(scope), identity, "id.unknown", unknown[0])
+
+
+async def _audit_refusal(connection: Connection, identity: Identity, action: str, subject: str) -> None:
     """Audit the first such requests of an account, and then one now and then: they must not fill the log."""
     services: Services = services_of(connection.app.state)
     FOREIGN_ACCESSES.inc()
@@ -191,8 +208,8 @@ async def _audit_refusal(connection: Connection, identity: Identity, tenant_id: 
             return
         following = "not audited for a while"
     entry = AuditEntry(
-        action="tenant.foreign_access",
-        subject=f"tenant:{tenant_id}",
+        action=action,
+        subject=subject,
         actor=actor_of(connection, identity),
         outcome=Outcome.DENIED,
         details={
