@@ -19,9 +19,10 @@ async def test_a_job_is_announced_by_its_id_to_be_acknowledged_when_it_is_done(
 ) -> None:
     redis_url = elsewhere(installation)
     broker, job_id = announcer(redis_url), uuid4()
-    await announce(broker, [job_id])
-    await broker.shutdown()
     async with Redis.from_url(redis_url.value) as redis:
+        await redis.flushdb()  # of what other tests have announced there
+        await announce(broker, [job_id])
+        await broker.shutdown()
         entries: Any = await redis.xrange(STREAM)
         await redis.flushdb()
     ((_, fields),) = entries
