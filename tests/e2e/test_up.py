@@ -129,7 +129,7 @@ def up(
     environment: Mapping[str, str] | None = None,
     command: Sequence[str] = (PROGRAM, "up"),
 ) -> Iterator[Run]:
-    """Run `eu-platform up` on `folder/data` for as long as the body runs."""
+    """Run `eu-platform up` on `folder/data` for as long as the body runs, with one API process."""
     folder.mkdir(exist_ok=True)
     place = ["--data", str(folder / "data"), "--port", str(port)]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PLATFORM_")}
@@ -138,7 +138,7 @@ def up(
             [*command, *place, *options],
             stdout=out,
             stderr=err,
-            env={**inherited, **(environment or {})},
+            env={**inherited, "PLATFORM_API_PROCESSES": "1", **(environment or {})},
             process_group=0,
         )
     run = Run(process, folder)
@@ -174,7 +174,8 @@ def port() -> int:
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory, port: int) -> Iterator[Run]:
     """A first start on a fresh data folder, which all tests share that do not stop it."""
-    with up(tmp_path_factory.mktemp("up"), port=port) as run:
+    as_a_user = {"PLATFORM_API_PROCESSES": ""}
+    with up(tmp_path_factory.mktemp("up"), port=port, environment=as_a_user) as run:
         yield run.ready()
 
 
