@@ -134,7 +134,7 @@ async def require_erased(client: Client, account: Account) -> None:
 async def audited(client: Client, account: Account) -> Sequence[str]:
     """What the audit log says of the end of a tenant."""
     entries = await client.platform.fetch(
-        "SELECT action FROM public.audit_log WHERE subject = $1 AND action NOT IN"
+        "SELECT action FROM public.audit_log WHERE subject = $1 AND action LIKE 'tenant.%' AND action NOT IN"
         " ('tenant.founded', 'tenant.provision', 'tenant.complete') ORDER BY occurred_at",
         f"tenant:{account.tenant_id}",
     )
