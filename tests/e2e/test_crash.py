@@ -16,6 +16,7 @@ from core.resource import Resource
 from core.usage import UsageEvent
 from shell.migrations import TENANT
 from shell.processes import WORKER, supervised
+from shell.retention import BATCH
 from tests.e2e.killing import JOB, OF_TENANT, crash, killable_platform
 from tests.e2e.platform_process import Account, Client, until
 
@@ -230,6 +231,42 @@ async def test_an_invoice_that_was_cut_off_is_audited_once(
         f"SELECT 'invoice:' || id AS subject FROM {invoiced[place].schema}.invoices ORDER BY number"
     )
     assert entries == issued
+
+
+# --- retention ------------------------------------------------------------------------------------
+
+
+async def test_a_run_of_retention_that_was_cut_off_between_two_batches_deletes_the_rest(
+    client: Client,
+) -> None:
+    account = await client.founded("retaining")
+    schema, fetchval = account.schema, client.platform.fetchval
+    now = datetime.now(UTC)
+    horizon = now - timedelta(days=100)
+    await client.platform.fetch(
+        f"INSERT INTO {schema}.usage_events (source, id, resource, quantity, occurred_at, received_at)"
+        " SELECT 'vm-1', n::text, 'cpu', 1, $1::timestamptz + make_interval(secs => n), $2"
+        f" FROM generate_series(1, {2 * BATCH}) AS n",
+        horizon - timedelta(days=100),
+        now,
+    )
+    await client.platform.fetch(
+        f"INSERT INTO {schema}.retention_marks (target, before, marked_at) VALUES ('usage_events', $1, $2)",
+        horizon,
+        now - timedelta(days=31),
+    )
+    last = f"SELECT FROM {schema}.usage_events WHERE id = '{2 * BATCH}' FOR UPDATE"
+    begin = [client.enqueue(JobKind.RETAIN, account)]
+    [job_id] = await crash(client, {account.slug: [last]}, begin)
+    assert (await client.done(job_id)).attempts == 2
+    assert await fetchval(f"SELECT count(*) FROM {schema}.usage_events") == 0
+    assert await fetchval(f"SELECT count(*) FROM {schema}.spent_keys") == 2 * BATCH
+    deleted = await client.platform.fetch(
+        "SELECT details::jsonb ->> 'usage_events_deleted' AS count FROM public.audit_log"
+        " WHERE chain = $1 AND action = 'retention.run' AND details LIKE '%usage_events_deleted%'",
+        str(account.tenant_id),
+    )
+    assert [row["count"] for row in deleted] == [str(BATCH)], "the first batch was committed before the crash"
 
 
 # --- other ends -----------------------------------------------------------------------------------

@@ -1,37 +1,18 @@
 """`eu-platform gdpr ledger`, `replay`, `archive` and `verify`, as an operator runs them after an erasure."""
 
-import asyncio
 from pathlib import Path
 from uuid import uuid4
 
-import click.testing
 import msgspec
 
 from jobs.context import WorkerContext
 from jobs.runner import run_job
 from shell import certificates
-from shell.commands.gdpr import gdpr
 from shell.keys import secret_keys
 from shell.session import platform_session
 from tests.erasure import filled, requested
+from tests.gdpr_command import run
 from tests.installation import Installation, rows
-
-
-async def run(installation: Installation, *arguments: object) -> click.testing.Result:
-    """What a command says, on the database of the installation."""
-    settings = installation.settings
-    urls = {
-        "PLATFORM_DATABASE_URL": settings.database_url,
-        "PLATFORM_OWNER_DATABASE_URL": settings.owner_database_url,
-        "PLATFORM_REDIS_URL": settings.redis_url,
-    }
-    environment = {name: url.value for name, url in urls.items() if url is not None}
-    return await asyncio.to_thread(
-        click.testing.CliRunner().invoke,
-        gdpr,
-        [str(argument) for argument in arguments],
-        env=environment | {"PLATFORM_DATA": str(settings.data)},
-    )
 
 
 async def test_an_erasure_is_checked_replayed_and_its_archive_read(

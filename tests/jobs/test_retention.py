@@ -14,6 +14,7 @@ from jobs.progress import Progress
 from jobs.retention import find_retention, retain
 from shell import legal_holds, retention, tenants, usage
 from shell.session import platform_session, tenant_session
+from tests import gdpr_command
 from tests.events import store
 from tests.events import usage as event
 from tests.installation import Installation, found, queued, rows
@@ -157,6 +158,26 @@ async def test_batches_are_small_and_go_on_until_nothing_is_left(
     assert await retention.delete_batch(installation.pool, tenant.id, AgedTable.USAGE_EVENTS, RECENT) == 2
     await run(installation, tenant)
     assert await events_of(installation, tenant) == (0, 0)
+
+
+async def test_the_command_shows_what_would_go_and_else_queues_the_run_that_does_it(
+    own_installation: Installation,
+) -> None:
+    tenant = await found(own_installation)
+    await stored(own_installation, tenant)
+    shown = await gdpr_command.run(own_installation, "retention", "--tenant", tenant.slug, "--dry-run")
+    assert [line.split() for line in shown.stdout.splitlines()] == [
+        [str(tenant.id), target, "hide", "1" if target is AgedTable.USAGE_EVENTS else "0", "delete", "0"]
+        for target in AgedTable
+    ]
+    query = "SELECT tenant_id FROM public.jobs WHERE kind = 'retain'"
+    assert await rows(own_installation, query) == []
+    assert await events_of(own_installation, tenant) == (2, 2)
+    asked = await gdpr_command.run(own_installation, "retention", "--tenant", tenant.slug)
+    assert asked.stdout == "1 runs queued\n"
+    unknown = await gdpr_command.run(own_installation, "retention", "--tenant", "nobody")
+    assert (unknown.exit_code, "no such open tenant" in unknown.output) == (1, True)
+    assert [row["tenant_id"] for row in await rows(own_installation, query)] == [tenant.id]
 
 
 @pytest.mark.parametrize("target", list(AgedTable))

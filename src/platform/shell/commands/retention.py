@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from core.errors import NotFound
 from core.job import JobKind
 from shell import jobs, retention
 from shell.commands.connect import command, connected, data_option
@@ -26,6 +27,8 @@ async def retain(slug: str | None, dry_run: bool, data: Path | None) -> None:
     async with connected(data) as platform:
         async with platform_session(platform.pool) as session:
             rows = await session.connection.fetch(SQL["tenants_to_invoice"], slug)
+            if slug is not None and not rows:
+                raise NotFound(what="open tenant")
             if not dry_run:
                 for row in rows:
                     await jobs.enqueue(
