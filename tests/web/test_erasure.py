@@ -1,6 +1,7 @@
 """Erasure over HTTP: asked for, waited for, taken back; then the tenant is gone for good."""
 
 from datetime import datetime, timedelta
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -97,6 +98,8 @@ async def test_when_the_waiting_is_over_the_tenant_is_gone_and_its_certificate_i
     )
     job = await asked(owner, tenant)
     problem_of(await operator.get(f"/tenants/{tenant.id}/gdpr/erase/certificate"), 404)
+    link = (await owner.get("./gdpr/erase")).json()["certificate_url"]
+    problem_of(await api.http.get(link), 404)
     async with administrator(api.installation.admin_url) as admin:  # time passes, and a finder comes by
         await admin.execute("UPDATE erasures SET due_at = now() WHERE tenant_id = $1", tenant.id)
         await admin.execute("UPDATE jobs SET state = 'FAILED' WHERE id::text = $1", job["id"])
@@ -112,6 +115,12 @@ async def test_when_the_waiting_is_over_the_tenant_is_gone_and_its_certificate_i
         problem_of(answer, 410, "tenant-gone")
     problem_of(await operator.send("DELETE", f"/tenants/{tenant.id}/gdpr/erase"), 409, "erasure-refused")
     certificate = (await auditor.get(f"/tenants/{tenant.id}/gdpr/erase/certificate")).json()
+    fetched = await api.http.get(link)
+    assert (fetched.status_code, fetched.json()) == (200, certificate)
+    pdf_link = link.replace("/certificate?", "/certificate.pdf?")
+    assert (await api.http.get(pdf_link)).content[:5] == b"%PDF-"
+    for forged in (link[:-1] + "é", link.replace(str(tenant.id), str(UUID(int=0))), pdf_link[:-1]):
+        problem_of(await api.http.get(forged), 403, "download-refused")
     assert certificate["statement"]["tenant_id"] == str(tenant.id)
     pdf = await auditor.get(f"/tenants/{tenant.id}/gdpr/erase/certificate.pdf")
     assert (pdf.headers["content-type"], pdf.content[:5]) == ("application/pdf", b"%PDF-")

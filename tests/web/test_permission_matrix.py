@@ -95,7 +95,7 @@ OF_ONES_OWN_ACCOUNT = frozenset(
 PUBLIC = frozenset(
     """
     register login refreshTokens logout askForPasswordReset resetPassword
-    downloadExport
+    downloadExport fetchErasureCertificate fetchErasureCertificatePdf
     getLiveness getReadiness getHealth getMetrics getKeys getAuditKeys
     """.split()  # noqa: SIM905 -- as above
 )

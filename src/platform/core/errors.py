@@ -119,7 +119,7 @@ class ResetRefused(PlatformError):
 
 
 class DownloadRefused(PlatformError):
-    """The link is not one of ours, or is no longer good; ask for the export again."""
+    """The link is not one of ours, or is no longer good; ask for a new one."""
 
 
 class TooBusy(PlatformError):

@@ -16,6 +16,7 @@ from core.errors import SettingInvalid
 from shell.announce import announcer
 from shell.api_keys import ApiKeys
 from shell.attempts import Attempts
+from shell.certificate_links import CertificateLinks
 from shell.database import open_pool
 from shell.downloads import Downloads
 from shell.keys import KeyRing, secret_keys
@@ -41,7 +42,7 @@ from web.costs import costs_router
 from web.documentation import documentation_router
 from web.draining import Draining, draining_of
 from web.edge import Edge, cors
-from web.erasure import erasure_router
+from web.erasure import certificates_router, erasure_router
 from web.exports import downloads_router, exports_router
 from web.guards import audit_unknown_id
 from web.invitations import invitations_router
@@ -104,6 +105,7 @@ def application(settings: Settings, tracing: "Tracing | None" = None) -> Litesta
             tenants_router,
             of_one_tenant,
             downloads_router,
+            certificates_router,
             prices_router,
             registers_router,
             audit_router,
@@ -199,6 +201,7 @@ async def _opened(settings: Settings, tracing: "Tracing | None", draining: Drain
         password_resets=PasswordResets(keys.current),
         objects=ObjectStore(settings),
         downloads=Downloads(keys),
+        certificate_links=CertificateLinks(keys),
         second_factors=SecondFactors(keys, settings.token_issuer),
         throttle=Throttle(redis, settings),
         attempts=Attempts(redis, settings, keys.current),

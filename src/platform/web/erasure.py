@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from litestar import Request, Response, Router, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from core.audit import Actor
 from core.erasure import Erasure, due_at
@@ -38,6 +38,15 @@ class ArchiveWanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why the archive is read; the audit log keeps it."""
 
     reason: Annotated[str, msgspec.Meta(min_length=10, max_length=500)]
+
+
+class ErasureProgress(Erasure, frozen=True, kw_only=True):
+    """How far an erasure is; `certificate_url` answers when it is done, without a token: keep it."""
+
+    certificate_url: str
+
+
+Signature = Annotated[str, QueryParameter(max_length=100, description="As in the link.")]
 
 
 @post(
@@ -85,13 +94,18 @@ async def ask_for_erasure(
 )
 async def get_erasure(
     tenant_id: FromPath[UUID], identity: NamedDependency[Identity], services: NamedDependency[Services]
-) -> Erasure:
-    """When it is due, and which steps are done; the tenant's own accounts see it until it begins."""
+) -> ErasureProgress:
+    """When it is due, and which steps are done; the tenant's own accounts see it until it begins.
+
+    They find the certificate at `certificate_url`, which needs no account: 404 until the tenant is gone.
+    """
     async with platform_session(services.pool, readonly=True) as session:
         tenant = await tenants.get(session, tenant_id)
         if not identity.is_platform:
             require_readable(tenant.state)
-        return await erasures.get(session, tenant_id)
+        erasure = await erasures.get(session, tenant_id)
+    url = services.certificate_links.link(tenant_id)
+    return ErasureProgress(**msgspec.structs.asdict(erasure), certificate_url=url)
 
 
 @delete(
@@ -144,6 +158,40 @@ async def get_certificate_pdf(
     tenant_id: FromPath[UUID], services: NamedDependency[Services]
 ) -> Response[bytes]:
     """The same for people; the signature in it is that of the JSON."""
+    return await _answered_as_pdf(services, tenant_id)
+
+
+@get(
+    "/{erased_id:uuid}/certificate",
+    operation_id="fetchErasureCertificate",
+    summary="Fetch the certificate of an erasure by its link",
+    responses=problems(403, 404, 422),
+)
+async def fetch_certificate(
+    erased_id: FromPath[UUID], signature: Signature, services: NamedDependency[Services]
+) -> Certificate:
+    """The signed statement for those who had asked for the erasure. The link is the permission."""
+    services.certificate_links.require_good(erased_id, signature)
+    async with platform_session(services.pool, readonly=True) as session:
+        return await certificates.get(session, erased_id, services.secret)
+
+
+@get(
+    "/{erased_id:uuid}/certificate.pdf",
+    operation_id="fetchErasureCertificatePdf",
+    summary="Fetch the certificate of an erasure as PDF by its link",
+    media_type=PDF,
+    responses=problems(403, 404, 422),
+)
+async def fetch_certificate_pdf(
+    erased_id: FromPath[UUID], signature: Signature, services: NamedDependency[Services]
+) -> Response[bytes]:
+    """The same for people, with the signature of the same link."""
+    services.certificate_links.require_good(erased_id, signature)
+    return await _answered_as_pdf(services, erased_id)
+
+
+async def _answered_as_pdf(services: Services, tenant_id: UUID) -> Response[bytes]:
     async with platform_session(services.pool, readonly=True) as session:
         certificate = await certificates.get(session, tenant_id, services.secret)
     headers = {"Content-Disposition": f'attachment; filename="erasure-{tenant_id}.pdf"'}
@@ -191,4 +239,7 @@ erasure_router = Router(
         read_legal_archive,
     ],
     tags=["Data protection"],
+)
+certificates_router = Router(
+    "/erasures", route_handlers=[fetch_certificate, fetch_certificate_pdf], tags=["Data protection"]
 )

@@ -147,6 +147,15 @@ _STATEMENT = {
     },
 }
 
+_ERASURE: dict[str, Any] = {
+    "tenant_id": _TENANT_ID,
+    "state": "REQUESTED",
+    "requested_at": _INSTANT,
+    "due_at": "2026-12-23T10:00:00Z",
+    "job_id": _OTHER_ID,
+    "steps": [],
+    "ended_at": None,
+}
 _EXPORT = {
     "id": _OTHER_ID,
     "tenant_id": _TENANT_ID,
@@ -291,16 +300,10 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "?secret=JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP&issuer=eu-platform",
         }
     ],
-    "Erasure": [
-        {
-            "tenant_id": _TENANT_ID,
-            "state": "REQUESTED",
-            "requested_at": _INSTANT,
-            "due_at": "2026-12-23T10:00:00Z",
-            "job_id": _OTHER_ID,
-            "steps": [],
-            "ended_at": None,
-        }
+    "Erasure": [_ERASURE],
+    "ErasureProgress": [
+        _ERASURE
+        | {"certificate_url": f"/api/v1/erasures/{_TENANT_ID}/certificate?signature=3a7bd3e2360a3d29…"}
     ],
     "ErasureWanted": [{"confirm": "acme-cloud"}],
     "Export": [_EXPORT],

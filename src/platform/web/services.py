@@ -11,6 +11,7 @@ from core.identity import Identity
 from core.invoicing import Party
 from shell.api_keys import ApiKeys
 from shell.attempts import Attempts
+from shell.certificate_links import CertificateLinks
 from shell.database import Pool
 from shell.downloads import Downloads
 from shell.keys import KeyRing
@@ -46,6 +47,7 @@ class Services(msgspec.Struct, frozen=True):
     objects: ObjectStore
     secret: SecretKeys
     downloads: Downloads
+    certificate_links: CertificateLinks
     draining: Draining
 
     @property

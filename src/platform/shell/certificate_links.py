@@ -1,0 +1,35 @@
+"""Links to certificates of erasure, for those whose accounts are gone when the certificate is there.
+
+An HMAC under a key of its own. A certificate names nobody, so a link is good for as long as its key is.
+"""
+
+import hmac
+from uuid import UUID
+
+from core.errors import DownloadRefused
+from shell.sealing import SecretKeys
+
+PURPOSE = "links to certificates of erasure"
+PATH = "/api/v1/erasures"
+
+
+class CertificateLinks:
+    """Makes links, and tells whether a link is one of them."""
+
+    def __init__(self, keys: SecretKeys) -> None:
+        """Sign with a key that is derived from the secret key; links by the previous one stay good."""
+        self._keys = keys.derived(PURPOSE)
+
+    def link(self, tenant_id: UUID) -> str:
+        """The path that a tenant's certificate can be fetched from without a token, once it is there."""
+        return f"{PATH}/{tenant_id}/certificate?signature={_signature(self._keys[0], tenant_id)}"
+
+    def require_good(self, tenant_id: UUID, signature: str) -> None:
+        """Raise DownloadRefused for a link that was not made here."""
+        ours = [_signature(key, tenant_id).encode() for key in self._keys]
+        if not any(hmac.compare_digest(each, signature.encode()) for each in ours):
+            raise DownloadRefused
+
+
+def _signature(key: bytes, tenant_id: UUID) -> str:
+    return hmac.new(key, tenant_id.bytes, "sha256").hexdigest()
