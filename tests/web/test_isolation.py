@@ -214,6 +214,7 @@ THINGS: dict[str, Callable[[Api, Caller], Awaitable[UUID]]] = {
     "hold_id": _hold,
     "case_id": _case,
     "export_id": _job,
+    "erased_id": _tenant,
 }
 """How a tenant gets one thing of each kind that a path can name; a path that names another is a KeyError."""
 
