@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 
 from core.errors import BeforeHorizon
 from core.retention import (
+    LEAST_AUDIT_DETAILS,
     LEAST_TRANSACTIONAL,
     AgedTable,
     Mark,
     Plan,
     RetentionPolicy,
+    audit_details_before,
     horizon_of,
     limit_of,
     plan,
@@ -29,6 +31,7 @@ POLICIES = st.builds(
     user_activity_days=st.integers(30, 400),
     files_days=st.integers(30, 400),
     grace_days=st.integers(1, 60),
+    audit_details_days=st.none() | st.integers(LEAST_AUDIT_DETAILS, 400),
 )
 RUNS = st.lists(st.tuples(st.integers(1, 40 * 24), POLICIES, st.booleans()), min_size=1, max_size=12)
 """Runs of the engine: hours since the run before, the policy by then, and whether there is a hold."""
@@ -103,3 +106,20 @@ def test_usage_from_before_the_horizon_is_refused() -> None:
     require_after(NOW, [NOW])
     with pytest.raises(BeforeHorizon):
         require_after(NOW, [NOW + timedelta(days=1), NOW - timedelta(microseconds=1)])
+
+
+@given(POLICIES, st.booleans())
+def test_audit_entries_keep_their_details_for_limit_and_grace_and_for_ever_under_a_hold(
+    policy: RetentionPolicy, is_held: bool
+) -> None:
+    before = audit_details_before(policy, now=NOW, is_held=is_held)
+    if policy.audit_details_days is None or is_held:
+        assert before is None
+    else:
+        assert before == NOW - timedelta(days=policy.audit_details_days) - timedelta(days=policy.grace_days)
+
+
+@pytest.mark.parametrize("days", [0, LEAST_AUDIT_DETAILS - 1, 3_651])
+def test_a_limit_for_audit_details_that_is_too_short_or_too_long_is_refused(days: int) -> None:
+    with pytest.raises(msgspec.ValidationError):
+        msgspec.convert({"audit_details_days": days}, RetentionPolicy)

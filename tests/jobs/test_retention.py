@@ -1,10 +1,12 @@
 """Retention on real rows: hidden first, deleted after the grace, and never counted twice."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import msgspec
 import pytest
 
+from core.audit import Actor, ActorKind, AuditEntry
 from core.errors import BeforeHorizon
 from core.job import JobKind
 from core.retention import AgedTable, RetentionPolicy
@@ -13,6 +15,8 @@ from jobs.closing import close
 from jobs.progress import Progress
 from jobs.retention import find_retention, retain
 from shell import legal_holds, retention, tenants, usage
+from shell.audit import append_entry
+from shell.sequencing import sequence_pending
 from shell.session import platform_session, tenant_session
 from tests import gdpr_command
 from tests.events import store
@@ -160,6 +164,50 @@ async def test_batches_are_small_and_go_on_until_nothing_is_left(
     assert await events_of(installation, tenant) == (0, 0)
 
 
+async def test_old_audit_entries_lose_their_details_but_not_those_of_held_people(
+    own_installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    tenant, held, other = await found(own_installation), uuid4(), uuid4()
+    for person in (held, other, other, other, other, other):
+        async with tenant_session(own_installation.pool, tenant_id=tenant.id) as session:
+            actor = Actor(ActorKind.USER, person, address="192.0.2.1")
+            await append_entry(session, AuditEntry("thing.done", "thing", actor, details={"a": "b"}))
+    await sequence_pending(own_installation.owner_pool)
+    async with platform_session(own_installation.pool) as platform:
+        await tenants.lock(platform, tenant.id)
+        await legal_holds.place(platform, tenant.id, user_id=held, reason="case", by=held)
+
+    async def left() -> set[object]:
+        query = (
+            "SELECT actor_id FROM public.audit_log WHERE action = 'thing.done'"
+            " AND details IS NOT NULL AND address IS NOT NULL AND salt IS NOT NULL"
+        )
+        return {row["actor_id"] for row in await rows(own_installation, query)}
+
+    async def erased(now: datetime) -> int | None:
+        due = await retention.preview_audit_details(own_installation.pool, tenant.id, now)
+        done = await retention.erase_audit_details(
+            own_installation.pool, own_installation.owner_pool, tenant.id, now
+        )
+        assert due == (done or 0), "a preview tells what a run does"
+        return done
+
+    later = datetime.now(UTC) + timedelta(days=300)
+    assert await erased(later) is None, "without a limit they stay"
+    for days, stay in ((271, {held, other}), (269, {held})):
+        policy = RetentionPolicy(audit_details_days=days, grace_days=30)
+        async with platform_session(own_installation.pool) as platform:
+            await retention.set_policy(platform, tenant.id, policy)
+        assert (await erased(later) or 0) >= (0 if other in stay else 5)
+        assert await left() == stay
+    assert await erased(later) == 0, "a second run finds nothing"
+    await run(own_installation, tenant)
+    query = "SELECT details FROM public.audit_log WHERE action = 'retention.run'"
+    [told] = await rows(own_installation, query)
+    assert '"audit_details_erased":"0"' in str(told["details"])
+
+
 async def test_the_command_shows_what_would_go_and_else_queues_the_run_that_does_it(
     own_installation: Installation,
 ) -> None:
@@ -169,7 +217,7 @@ async def test_the_command_shows_what_would_go_and_else_queues_the_run_that_does
     assert [line.split() for line in shown.stdout.splitlines()] == [
         [str(tenant.id), target, "hide", "1" if target is AgedTable.USAGE_EVENTS else "0", "delete", "0"]
         for target in AgedTable
-    ]
+    ] + [[str(tenant.id), "audit_details", "hide", "0", "delete", "0"]]
     query = "SELECT tenant_id FROM public.jobs WHERE kind = 'retain'"
     assert await rows(own_installation, query) == []
     assert await events_of(own_installation, tenant) == (2, 2)

@@ -353,6 +353,7 @@ CLASSIFICATION: dict[Table, dict[str, Column]] = {
         "user_activity_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
         "files_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
         "grace_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "audit_details_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
         "changed_at": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
     },
     _public("schema_migrations", Activity.OPERATION): {

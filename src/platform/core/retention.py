@@ -18,17 +18,24 @@ from core.period import day_start, local_day
 from core.usage import MAX_BEHIND
 
 MAX_DAYS = 3_650
+LEAST_AUDIT_DETAILS = 180
+"""What was done must stay explainable for as long as it is likely to be looked into."""
+
 LEAST_TRANSACTIONAL = MAX_BEHIND.days + 1
 """Usage that may still arrive is never below the horizon."""
 
 
 class RetentionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """For how many days each category is kept, and how many lie between hiding and deleting."""
+    """For how many days each category is kept, and how many lie between hiding and deleting.
+
+    Audit entries stay for good; without a limit of their own, so do their details and addresses.
+    """
 
     transactional_days: Annotated[int, msgspec.Meta(ge=LEAST_TRANSACTIONAL, le=MAX_DAYS)] = 90
     user_activity_days: Annotated[int, msgspec.Meta(ge=30, le=MAX_DAYS)] = 180
     files_days: Annotated[int, msgspec.Meta(ge=30, le=MAX_DAYS)] = 365
     grace_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
+    audit_details_days: Annotated[int, msgspec.Meta(ge=LEAST_AUDIT_DETAILS, le=MAX_DAYS)] | None = None
 
 
 class AgedTable(StrEnum):
@@ -103,6 +110,13 @@ def plan(
         show_again=withdrawn,
         delete_before=None if is_held else max(due, default=None),
     )
+
+
+def audit_details_before(policy: RetentionPolicy, *, now: datetime, is_held: bool) -> datetime | None:
+    """Before which audit entries lose details and addresses for good, after limit and grace; None: never."""
+    if policy.audit_details_days is None or is_held:
+        return None
+    return now - timedelta(days=policy.audit_details_days + policy.grace_days)
 
 
 def require_after(horizon: datetime | None, instants: Iterable[datetime]) -> None:

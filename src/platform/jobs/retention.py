@@ -24,6 +24,9 @@ async def retain(context: WorkerContext, job: Job, progress: Progress) -> None:
     for number, target in enumerate(AgedTable):
         await progress(target, number / len(AgedTable))
         done |= await _retained(context, tenant_id, target, now)
+    erased = await retention.erase_audit_details(context.pool, context.owner_pool, tenant_id, now)
+    if erased is not None:
+        done["audit_details_erased"] = str(erased)
     async with tenant_session(context.pool, tenant_id=tenant_id) as session:
         entry = AuditEntry("retention.run", f"tenant:{tenant_id}", SYSTEM, details=done)
         await append_entry(session, entry)

@@ -7,15 +7,32 @@ from uuid import UUID
 import msgspec
 
 from core.legal_hold import LegalHold
-from core.retention import AgedTable, Mark, Plan, RetentionPolicy, plan, require_after
+from core.retention import (
+    AgedTable,
+    Mark,
+    Plan,
+    RetentionPolicy,
+    audit_details_before,
+    plan,
+    require_after,
+)
 from core.usage import MAX_BEHIND, UsageEvent
 from shell import legal_holds
 from shell.database import Pool
 from shell.queries import SQL
-from shell.session import Session, TenantSession, enter_tenant, platform_session
+from shell.session import (
+    OwnersRole,
+    Session,
+    TenantSession,
+    enter_tenant,
+    owner_session,
+    platform_session,
+)
 
 BATCH = 1_000
 """Rows of one transaction: its locks are gone within some milliseconds."""
+
+_EARLIEST = datetime(1, 1, 1, tzinfo=UTC)
 
 
 class Due(msgspec.Struct, frozen=True):
@@ -26,6 +43,12 @@ class Due(msgspec.Struct, frozen=True):
     hidden_rows: int
     delete_before: datetime | None
     deleted_rows: int
+
+
+class _AgedDetails(msgspec.Struct, frozen=True):
+    chain: str
+    before: datetime
+    kept: list[str]
 
 
 async def policy_of(session: Session, tenant_id: UUID) -> RetentionPolicy:
@@ -90,6 +113,51 @@ async def delete_batch(pool: Pool, tenant_id: UUID, target: AgedTable, before: d
         tenant_ = await enter_tenant(session, tenant_id)
         status = await tenant_.connection.execute(SQL[f"delete_{target}"], before, BATCH, _held_people(holds))
     return int(status.rpartition(" ")[2])
+
+
+async def erase_audit_details(pool: Pool, owner_pool: Pool, tenant_id: UUID, now: datetime) -> int | None:
+    """Erase details and addresses of audit entries that are too old by now; the chain still verifies.
+
+    Gives of how many; None where the policy or a hold keeps them. In batches, before each of which holds are
+    looked for again; may run twice.
+    """
+    count, since = 0, _EARLIEST
+    while True:
+        async with platform_session(pool) as session:
+            due = await _aged_details(session, tenant_id, now)
+        if due is None:
+            return None
+        async with owner_session(owner_pool, role=OwnersRole.ERASER) as session:
+            batch = await session.connection.fetchrow(
+                SQL["erase_aged_details"], due.chain, due.before, due.kept, since, BATCH, now
+            )
+        if batch is None or not batch["erased"]:
+            return count
+        count, since = count + batch["erased"], batch["until"]
+
+
+async def preview_audit_details(pool: Pool, tenant_id: UUID, now: datetime) -> int:
+    """Of how many audit entries a run would erase details and addresses by now."""
+    async with platform_session(pool) as session:
+        due = await _aged_details(session, tenant_id, now)
+    if due is None:
+        return 0
+    async with platform_session(pool, readonly=True) as session:
+        query = SQL["count_aged_details"]
+        return int(await session.connection.fetchval(query, due.chain, due.before, due.kept))
+
+
+async def _aged_details(session: Session, tenant_id: UUID, now: datetime) -> _AgedDetails | None:
+    """Which entries are too old by now, and whose stay; None where no entry loses anything."""
+    holds = await legal_holds.standing(session, tenant_id)
+    policy = await policy_of(session, tenant_id)
+    before = audit_details_before(policy, now=now, is_held=_is_held(holds))
+    if before is None:
+        return None
+    tenant_ = await enter_tenant(session, tenant_id)
+    restricted = await tenant_.connection.fetch(SQL["restricted_people"])
+    kept = [*_held_people(holds), *(row["id"] for row in restricted)]
+    return _AgedDetails(tenant_.tenant.chain, before, [str(person) for person in kept])
 
 
 async def finish(session: TenantSession, target: AgedTable, before: datetime, now: datetime) -> None:

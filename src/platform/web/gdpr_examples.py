@@ -55,9 +55,15 @@ GDPR_EXAMPLES: dict[str, list[Any]] = {
     "RegisterEntry": [_PROCESSING],
     "Due": [_DUE],
     "RetentionPolicy": [
-        {"transactional_days": 90, "user_activity_days": 180, "files_days": 365, "grace_days": 30}
+        {
+            "transactional_days": 90,
+            "user_activity_days": 180,
+            "files_days": 365,
+            "grace_days": 30,
+            "audit_details_days": None,
+        }
     ],
-    "RetentionPreview": [{"items": [_DUE]}],
+    "RetentionPreview": [{"items": [_DUE], "audit_details": 0}],
     "Restriction": [{"reason": "The person disputes the address, ticket 4711"}],
     "HoldLift": [{"reason": "The case was settled on 2027-03-01"}],
     "HoldWanted": [{"reason": "Case 4 O 123/26, Landgericht Berlin", "user_id": None}],

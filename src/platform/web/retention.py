@@ -27,6 +27,8 @@ class RetentionPreview(msgspec.Struct, frozen=True):
     """What a run would do by now, by table."""
 
     items: list[Due]
+    audit_details: int
+    """Of how many audit entries details and addresses would be erased."""
 
 
 @get(
@@ -81,7 +83,9 @@ async def preview_retention(
     tenant_id: FromPath[UUID], services: NamedDependency[Services]
 ) -> RetentionPreview:
     """A dry run: what would be hidden and what deleted for good by now, and how many rows of it."""
-    return RetentionPreview(await retention.preview(services.pool, tenant_id, datetime.now(UTC)))
+    now = datetime.now(UTC)
+    due = await retention.preview(services.pool, tenant_id, now)
+    return RetentionPreview(due, await retention.preview_audit_details(services.pool, tenant_id, now))
 
 
 retention_router = Router(

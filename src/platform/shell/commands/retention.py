@@ -41,3 +41,5 @@ async def retain(slug: str | None, dry_run: bool, data: Path | None) -> None:
             for due in await retention.preview(platform.pool, row["id"], now):
                 hidden, deleted = f"{due.hidden_rows:>10,}", f"{due.deleted_rows:>10,}"
                 click.echo(f"{row['id']}  {due.target:<16}  hide {hidden}  delete {deleted}")
+            erased = await retention.preview_audit_details(platform.pool, row["id"], now)
+            click.echo(f"{row['id']}  {'audit_details':<16}  hide {0:>10,}  delete {erased:>10,}")

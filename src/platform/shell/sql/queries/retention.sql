@@ -2,16 +2,17 @@
 -- restricted stay.
 
 -- name: retention_policy
-SELECT transactional_days, user_activity_days, files_days, grace_days
+SELECT transactional_days, user_activity_days, files_days, grace_days, audit_details_days
 FROM public.retention_policies WHERE tenant_id = $1;
 
 -- name: set_retention_policy
 INSERT INTO public.retention_policies
-    (tenant_id, transactional_days, user_activity_days, files_days, grace_days, changed_at)
-VALUES ($1, $2, $3, $4, $5, $6)
+    (tenant_id, transactional_days, user_activity_days, files_days, grace_days, audit_details_days, changed_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 ON CONFLICT (tenant_id) DO UPDATE
 SET transactional_days = excluded.transactional_days, user_activity_days = excluded.user_activity_days,
-    files_days = excluded.files_days, grace_days = excluded.grace_days, changed_at = excluded.changed_at;
+    files_days = excluded.files_days, grace_days = excluded.grace_days,
+    audit_details_days = excluded.audit_details_days, changed_at = excluded.changed_at;
 
 -- name: tenants_to_retain
 SELECT id FROM public.tenants AS t
@@ -47,6 +48,35 @@ WITH earlier AS (
     DELETE FROM retention_marks WHERE target = $1 AND before < $2
 )
 UPDATE retention_marks SET deleted_at = $3 WHERE target = $1 AND before = $2;
+
+-- name: restricted_people
+SELECT id FROM users WHERE state = 'RESTRICTED';
+
+-- name: count_aged_details
+SELECT count(*) FROM public.audit_log
+WHERE chain = $1 AND sequence IS NOT NULL AND occurred_at < $2 AND erased_at IS NULL
+  AND NOT EXISTS (
+      SELECT FROM unnest($3::text[]) AS kept
+      WHERE actor_id::text = kept OR subject = 'user:' || kept OR strpos(details, kept) > 0
+  );
+
+-- name: erase_aged_details
+-- From where the last batch ended ($4), entries of one instant again; those of people who are held or restricted stay.
+WITH aged AS (
+    SELECT id FROM public.audit_log
+    WHERE chain = $1 AND sequence IS NOT NULL AND occurred_at < $2 AND occurred_at >= $4 AND erased_at IS NULL
+      AND NOT EXISTS (
+          SELECT FROM unnest($3::text[]) AS kept
+          WHERE actor_id::text = kept OR subject = 'user:' || kept OR strpos(details, kept) > 0
+      )
+    ORDER BY occurred_at
+    LIMIT $5
+), erased AS (
+    UPDATE public.audit_log AS a SET details = NULL, address = NULL, salt = NULL, erased_at = $6
+    FROM aged WHERE a.id = aged.id
+    RETURNING a.occurred_at
+)
+SELECT count(*) AS erased, max(occurred_at) AS until FROM erased;
 
 -- name: count_usage_events
 SELECT count(*) FROM usage_events WHERE occurred_at < $1 AND $2::uuid[] IS NOT NULL;
