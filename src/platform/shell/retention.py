@@ -118,19 +118,19 @@ async def delete_batch(pool: Pool, tenant_id: UUID, target: AgedTable, before: d
 async def erase_audit_details(pool: Pool, owner_pool: Pool, tenant_id: UUID, now: datetime) -> int | None:
     """Erase details and addresses of audit entries that are too old by now; the chain still verifies.
 
-    Gives of how many; None where the policy or a hold keeps them. In batches, before each of which holds are
-    looked for again; may run twice.
+    Gives of how many; None where the policy or a hold keeps them. In batches, for each of which holds are
+    looked for again, and stand still while it is erased; may run twice.
     """
     count, since = 0, _EARLIEST
     while True:
-        async with platform_session(pool) as session:
+        async with platform_session(pool) as session:  # open until the batch is: no hold is placed meanwhile
             due = await _aged_details(session, tenant_id, now)
-        if due is None:
-            return None
-        async with owner_session(owner_pool, role=OwnersRole.ERASER) as session:
-            batch = await session.connection.fetchrow(
-                SQL["erase_aged_details"], due.chain, due.before, due.kept, since, BATCH, now
-            )
+            if due is None:
+                return None
+            async with owner_session(owner_pool, role=OwnersRole.ERASER) as eraser:
+                batch = await eraser.connection.fetchrow(
+                    SQL["erase_aged_details"], due.chain, due.before, due.kept, since, BATCH, now
+                )
         if batch is None or not batch["erased"]:
             return count
         count, since = count + batch["erased"], batch["until"]
