@@ -3,10 +3,10 @@
 An HMAC under a key of its own. A certificate names nobody, so a link is good for as long as its key is.
 """
 
-import hmac
 from uuid import UUID
 
 from core.errors import DownloadRefused
+from shell.link_signatures import LinkSignatures
 from shell.sealing import SecretKeys
 
 PURPOSE = "links to certificates of erasure"
@@ -18,18 +18,13 @@ class CertificateLinks:
 
     def __init__(self, keys: SecretKeys) -> None:
         """Sign with a key that is derived from the secret key; links by the previous one stay good."""
-        self._keys = keys.derived(PURPOSE)
+        self._signatures = LinkSignatures(keys, PURPOSE)
 
     def link(self, tenant_id: UUID) -> str:
         """The path that a tenant's certificate can be fetched from without a token, once it is there."""
-        return f"{PATH}/{tenant_id}/certificate?signature={_signature(self._keys[0], tenant_id)}"
+        return f"{PATH}/{tenant_id}/certificate?signature={self._signatures.sign(str(tenant_id))}"
 
     def require_good(self, tenant_id: UUID, signature: str) -> None:
         """Raise DownloadRefused for a link that was not made here."""
-        ours = [_signature(key, tenant_id).encode() for key in self._keys]
-        if not any(hmac.compare_digest(each, signature.encode()) for each in ours):
+        if not self._signatures.is_ours(str(tenant_id), signature):
             raise DownloadRefused
-
-
-def _signature(key: bytes, tenant_id: UUID) -> str:
-    return hmac.new(key, tenant_id.bytes, "sha256").hexdigest()

@@ -1,11 +1,11 @@
 """Links to downloads: an HMAC under a key of their own."""
 
-import hmac
 from datetime import UTC, datetime
 from uuid import UUID
 
 from core.download import Grant
 from core.errors import DownloadRefused
+from shell.link_signatures import LinkSignatures
 from shell.sealing import SecretKeys
 
 PURPOSE = "download links"
@@ -17,24 +17,17 @@ class Downloads:
 
     def __init__(self, keys: SecretKeys) -> None:
         """Sign with a key that is derived from the secret key; links by the previous one stay good."""
-        self._keys = keys.derived(PURPOSE)
+        self._signatures = LinkSignatures(keys, PURPOSE)
 
     def link(self, grant: Grant) -> str:
         """The path that the file can be fetched from without a token."""
-        return (
-            f"{PATH}/{grant.export_id}?expires={grant.expires}&signature={_signature(self._keys[0], grant)}"
-        )
+        signature = self._signatures.sign(grant.signed_text())
+        return f"{PATH}/{grant.export_id}?expires={grant.expires}&signature={signature}"
 
     def require_good(
         self, *, tenant_id: UUID, export_id: UUID, expires: int, signature: str, now: datetime
     ) -> None:
         """Raise DownloadRefused for a link that was not made here, or is no longer good."""
         grant = Grant(tenant_id, export_id, datetime.fromtimestamp(expires, UTC))
-        ours = [_signature(key, grant).encode() for key in self._keys]
-        is_ours = any(hmac.compare_digest(each, signature.encode()) for each in ours)
-        if not is_ours or now.timestamp() > expires:
+        if not self._signatures.is_ours(grant.signed_text(), signature) or now.timestamp() > expires:
             raise DownloadRefused
-
-
-def _signature(key: bytes, grant: Grant) -> str:
-    return hmac.new(key, grant.signed_text().encode(), "sha256").hexdigest()

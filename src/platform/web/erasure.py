@@ -142,8 +142,7 @@ async def cancel_erasure(
 )
 async def get_certificate(tenant_id: FromPath[UUID], services: NamedDependency[Services]) -> Certificate:
     """The signed statement about a tenant that is gone."""
-    async with platform_session(services.pool, readonly=True) as session:
-        return await certificates.get(session, tenant_id, services.secret)
+    return await _certificate(services, tenant_id)
 
 
 @get(
@@ -172,8 +171,7 @@ async def fetch_certificate(
 ) -> Certificate:
     """The signed statement for those who had asked for the erasure. The link is the permission."""
     services.certificate_links.require_good(erased_id, signature)
-    async with platform_session(services.pool, readonly=True) as session:
-        return await certificates.get(session, erased_id, services.secret)
+    return await _certificate(services, erased_id)
 
 
 @get(
@@ -191,9 +189,13 @@ async def fetch_certificate_pdf(
     return await _answered_as_pdf(services, erased_id)
 
 
-async def _answered_as_pdf(services: Services, tenant_id: UUID) -> Response[bytes]:
+async def _certificate(services: Services, tenant_id: UUID) -> Certificate:
     async with platform_session(services.pool, readonly=True) as session:
-        certificate = await certificates.get(session, tenant_id, services.secret)
+        return await certificates.get(session, tenant_id, services.secret)
+
+
+async def _answered_as_pdf(services: Services, tenant_id: UUID) -> Response[bytes]:
+    certificate = await _certificate(services, tenant_id)
     headers = {"Content-Disposition": f'attachment; filename="erasure-{tenant_id}.pdf"'}
     return Response(await asyncio.to_thread(_pdf_of, certificate), media_type=PDF, headers=headers)
 
