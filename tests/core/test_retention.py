@@ -8,12 +8,14 @@ from hypothesis import strategies as st
 from core.errors import BeforeHorizon
 from core.retention import (
     LEAST_AUDIT_DETAILS,
+    LEAST_DEACTIVATED,
     LEAST_TRANSACTIONAL,
     AgedTable,
     Mark,
     Plan,
     RetentionPolicy,
     audit_details_before,
+    deactivated_before,
     horizon_of,
     limit_of,
     plan,
@@ -32,6 +34,7 @@ POLICIES = st.builds(
     files_days=st.integers(30, 400),
     grace_days=st.integers(1, 60),
     audit_details_days=st.none() | st.integers(LEAST_AUDIT_DETAILS, 400),
+    deactivated_people_days=st.none() | st.integers(LEAST_DEACTIVATED, 400),
 )
 RUNS = st.lists(st.tuples(st.integers(1, 40 * 24), POLICIES, st.booleans()), min_size=1, max_size=12)
 """Runs of the engine: hours since the run before, the policy by then, and whether there is a hold."""
@@ -109,17 +112,26 @@ def test_usage_from_before_the_horizon_is_refused() -> None:
 
 
 @given(POLICIES, st.booleans())
-def test_audit_entries_keep_their_details_for_limit_and_grace_and_for_ever_under_a_hold(
+def test_audit_details_and_deactivated_people_stay_for_limit_and_grace_and_for_ever_under_a_hold(
     policy: RetentionPolicy, is_held: bool
 ) -> None:
-    before = audit_details_before(policy, now=NOW, is_held=is_held)
-    if policy.audit_details_days is None or is_held:
-        assert before is None
-    else:
-        assert before == NOW - timedelta(days=policy.audit_details_days) - timedelta(days=policy.grace_days)
+    for limit_days, decide in (
+        (policy.audit_details_days, audit_details_before),
+        (policy.deactivated_people_days, deactivated_before),
+    ):
+        before = decide(policy, now=NOW, is_held=is_held)
+        if limit_days is None or is_held:
+            assert before is None
+        else:
+            assert before == NOW - timedelta(days=limit_days) - timedelta(days=policy.grace_days)
 
 
-@pytest.mark.parametrize("days", [0, LEAST_AUDIT_DETAILS - 1, 3_651])
-def test_a_limit_for_audit_details_that_is_too_short_or_too_long_is_refused(days: int) -> None:
-    with pytest.raises(msgspec.ValidationError):
-        msgspec.convert({"audit_details_days": days}, RetentionPolicy)
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [("audit_details_days", LEAST_AUDIT_DETAILS), ("deactivated_people_days", LEAST_DEACTIVATED)],
+)
+def test_a_limit_that_is_too_short_or_too_long_is_refused(name: str, least: int) -> None:
+    for days in (0, least - 1, 3_651):
+        with pytest.raises(msgspec.ValidationError):
+            msgspec.convert({name: days}, RetentionPolicy)
+    assert msgspec.convert({name: least}, RetentionPolicy) != RetentionPolicy()

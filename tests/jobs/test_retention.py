@@ -7,21 +7,25 @@ import msgspec
 import pytest
 
 from core.audit import Actor, ActorKind, AuditEntry
+from core.deletion_ledger import erased_person
 from core.errors import BeforeHorizon
 from core.job import JobKind
+from core.membership import UserState
+from core.permission import Role
 from core.retention import AgedTable, RetentionPolicy
 from core.tenant import Tenant
 from jobs.closing import close
 from jobs.progress import Progress
 from jobs.retention import find_retention, retain
-from shell import legal_holds, retention, tenants, usage
+from shell import deletion_ledger, legal_holds, retention, tenants, usage, users
 from shell.audit import append_entry
 from shell.sequencing import sequence_pending
 from shell.session import platform_session, tenant_session
+from shell.users import Changer, UserChange
 from tests import gdpr_command
 from tests.events import store
 from tests.events import usage as event
-from tests.installation import Installation, found, queued, rows
+from tests.installation import Installation, add_account, found, queued, rows
 
 NOW = datetime.now(UTC)
 OLD, RECENT = NOW - timedelta(days=200), NOW - timedelta(days=10)
@@ -208,6 +212,50 @@ async def test_old_audit_entries_lose_their_details_but_not_those_of_held_people
     assert '"audit_details_erased":"0"' in str(told["details"])
 
 
+async def test_who_is_deactivated_for_long_is_erased_but_not_who_is_held_or_active_again(
+    installation: Installation, tenant: Tenant
+) -> None:
+    people = {
+        name: (await add_account(installation, tenant, Role.MEMBER)).id
+        for name in ("gone", "held", "back", "new", "old_code")
+    }
+    chief = Changer((await add_account(installation, tenant, Role.OWNER)).id, Role.OWNER)
+    async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
+        for person in people.values():
+            await users.change(session, person, UserChange(state=UserState.DEACTIVATED), by=chief)
+        statement = "UPDATE users SET deactivated_at = $2 WHERE id = ANY ($1)"
+        await session.connection.execute(statement, list(people.values()), NOW - timedelta(days=200))
+        await session.connection.execute(statement, [people["new"]], NOW - timedelta(days=100))
+        await session.connection.execute(statement, [people["old_code"]], None)
+        await users.change(session, people["back"], UserChange(state=UserState.ACTIVE), by=chief)
+        await users.change(session, people["back"], UserChange(state=UserState.DEACTIVATED), by=chief)
+    async with platform_session(installation.pool) as platform:
+        await tenants.lock(platform, tenant.id)
+        await legal_holds.place(platform, tenant.id, user_id=people["held"], reason="case", by=chief.id)
+
+    async def left() -> set[str]:
+        found = {row["id"] for row in await rows(installation, f"SELECT id FROM {tenant.schema}.users")}
+        return {name for name, person in people.items() if person in found}
+
+    await run(installation, tenant)
+    assert await left() == set(people), "without a limit they stay"
+    for days, stay in ((180, set(people)), (150, set(people) - {"gone"})):
+        async with platform_session(installation.pool) as platform:
+            policy = RetentionPolicy(deactivated_people_days=days, grace_days=30)
+            await retention.set_policy(platform, tenant.id, policy)
+        due = await retention.deactivated_people(installation.pool, tenant.id, NOW)
+        await run(installation, tenant)
+        assert due is not None
+        assert {name for name, person in people.items() if person in due.ids} == set(people) - stay
+        assert await left() == stay
+    query = "SELECT args FROM public.jobs WHERE kind = 'erase_person' AND tenant_id = $1"
+    [job] = await rows(installation, query, tenant.id)
+    assert str(people["gone"]) in str(job["args"]), "details of audit entries follow"
+    async with platform_session(installation.pool) as platform:
+        assert await deletion_ledger.knows(platform, erased_person(tenant.id, people["gone"]))
+        assert not await deletion_ledger.knows(platform, erased_person(tenant.id, people["held"]))
+
+
 async def test_the_command_shows_what_would_go_and_else_queues_the_run_that_does_it(
     own_installation: Installation,
 ) -> None:
@@ -217,7 +265,9 @@ async def test_the_command_shows_what_would_go_and_else_queues_the_run_that_does
     assert [line.split() for line in shown.stdout.splitlines()] == [
         [str(tenant.id), target, "hide", "1" if target is AgedTable.USAGE_EVENTS else "0", "delete", "0"]
         for target in AgedTable
-    ] + [[str(tenant.id), "audit_details", "hide", "0", "delete", "0"]]
+    ] + [
+        [str(tenant.id), more, "hide", "0", "delete", "0"] for more in ("audit_details", "deactivated_people")
+    ]
     query = "SELECT tenant_id FROM public.jobs WHERE kind = 'retain'"
     assert await rows(own_installation, query) == []
     assert await events_of(own_installation, tenant) == (2, 2)

@@ -69,7 +69,7 @@ def test_no_secret_and_no_bookkeeping_leaves(
     assert b"secret-" not in b"".join(files.values())
     assert set(rows_of(files[f"data/users.{format_.suffix}"], format_)[0]) == {
         "id", "email", "full_name", "role", "created_at", "state",
-        "restricted_at", "restricted_from", "restriction_reason",
+        "restricted_at", "restricted_from", "restriction_reason", "deactivated_at",
     }  # fmt: skip
 
 

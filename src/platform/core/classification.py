@@ -354,6 +354,7 @@ CLASSIFICATION: dict[Table, dict[str, Column]] = {
         "files_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
         "grace_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
         "audit_details_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "deactivated_people_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
         "changed_at": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
     },
     _public("schema_migrations", Activity.OPERATION): {
@@ -376,6 +377,7 @@ CLASSIFICATION: dict[Table, dict[str, Column]] = {
         "restricted_from": Column(PERSON, OPERATIONAL, DELETE_ROW, EXPORTED),
         "restricted_at": Column(PERSON, ACTIVITY, DELETE_ROW, EXPORTED),
         "restriction_reason": Column(PERSON, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "deactivated_at": Column(PERSON, ACTIVITY, DELETE_ROW, EXPORTED),
     },
     _tenant("refresh_tokens", Activity.SECURITY): {
         "token_hash": Column(PERSON, CREDENTIAL, DELETE_ROW, SECRET),

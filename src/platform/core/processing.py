@@ -27,7 +27,8 @@ PROCESSING: dict[Activity, Processing] = {
     Activity.ACCOUNTS: Processing(
         "letting people of a customer, and of the platform, use it under a name and a role of their own",
         "Art. 6(1)(b) GDPR: contract",
-        "until the account or the customer is erased",
+        "until the account or the customer is erased; accounts that were deactivated, for as long as the "
+        "customer's policy says",
         WITHIN,
     ),
     Activity.SECURITY: Processing(
@@ -51,13 +52,14 @@ PROCESSING: dict[Activity, Processing] = {
     Activity.AUDIT: Processing(
         "proving at any time what happened to whose data",
         "Art. 6(1)(c) GDPR with Art. 5(2) and 32 GDPR: accountability and security",
-        "entries for good; their personal details until the person or the customer is erased",
+        "entries for good; their personal details until the person or the customer is erased, or for as long "
+        "as the customer's policy says",
         f"{WITHIN}; auditors of the platform",
     ),
     Activity.OPERATION: Processing(
         "doing work in the background, and answering a repeated request once",
         "Art. 6(1)(b) GDPR: contract",
-        "jobs for a week after their end; answers to repeated requests for the retention period of logs",
+        "jobs for a week after their end; answers to repeated requests for two days",
         OPERATOR,
     ),
     Activity.DATA_PROTECTION: Processing(

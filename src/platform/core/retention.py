@@ -21,6 +21,9 @@ MAX_DAYS = 3_650
 LEAST_AUDIT_DETAILS = 180
 """What was done must stay explainable for as long as it is likely to be looked into."""
 
+LEAST_DEACTIVATED = 30
+"""Who was deactivated by mistake is noticed before the account is gone."""
+
 LEAST_TRANSACTIONAL = MAX_BEHIND.days + 1
 """Usage that may still arrive is never below the horizon."""
 
@@ -28,7 +31,8 @@ LEAST_TRANSACTIONAL = MAX_BEHIND.days + 1
 class RetentionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For how many days each category is kept, and how many lie between hiding and deleting.
 
-    Audit entries stay for good; without a limit of their own, so do their details and addresses.
+    Audit entries stay for good; without a limit of their own, so do their details and addresses. Without one,
+    accounts that were deactivated stay until somebody erases them.
     """
 
     transactional_days: Annotated[int, msgspec.Meta(ge=LEAST_TRANSACTIONAL, le=MAX_DAYS)] = 90
@@ -36,6 +40,7 @@ class RetentionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     files_days: Annotated[int, msgspec.Meta(ge=30, le=MAX_DAYS)] = 365
     grace_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
     audit_details_days: Annotated[int, msgspec.Meta(ge=LEAST_AUDIT_DETAILS, le=MAX_DAYS)] | None = None
+    deactivated_people_days: Annotated[int, msgspec.Meta(ge=LEAST_DEACTIVATED, le=MAX_DAYS)] | None = None
 
 
 class AgedTable(StrEnum):
@@ -114,9 +119,20 @@ def plan(
 
 def audit_details_before(policy: RetentionPolicy, *, now: datetime, is_held: bool) -> datetime | None:
     """Before which audit entries lose details and addresses for good, after limit and grace; None: never."""
-    if policy.audit_details_days is None or is_held:
+    return _after_grace(policy, policy.audit_details_days, now=now, is_held=is_held)
+
+
+def deactivated_before(policy: RetentionPolicy, *, now: datetime, is_held: bool) -> datetime | None:
+    """Since before when an account is deactivated that is erased, after limit and grace; None: never."""
+    return _after_grace(policy, policy.deactivated_people_days, now=now, is_held=is_held)
+
+
+def _after_grace(
+    policy: RetentionPolicy, limit_days: int | None, *, now: datetime, is_held: bool
+) -> datetime | None:
+    if limit_days is None or is_held:
         return None
-    return now - timedelta(days=policy.audit_details_days + policy.grace_days)
+    return now - timedelta(days=limit_days + policy.grace_days)
 
 
 def require_after(horizon: datetime | None, instants: Iterable[datetime]) -> None:

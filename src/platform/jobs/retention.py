@@ -1,15 +1,17 @@
 """Retention: what is too old is hidden from readers, and deleted for good after its grace."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from core.audit import SYSTEM, AuditEntry
+from core.errors import NotFound, UnderLegalHold
 from core.job import Job, JobKind
 from core.retention import AgedTable
 from jobs.context import WorkerContext
 from jobs.progress import Progress
 from jobs.tenant import tenant_of
-from shell import jobs, retention
+from shell import jobs, persons, retention
 from shell.announce import announce
 from shell.audit import append_entry
 from shell.queries import SQL
@@ -27,6 +29,9 @@ async def retain(context: WorkerContext, job: Job, progress: Progress) -> None:
     erased = await retention.erase_audit_details(context.pool, context.owner_pool, tenant_id, now)
     if erased is not None:
         done["audit_details_erased"] = str(erased)
+    gone = await _erase_deactivated(context, tenant_id, now)
+    if gone is not None:
+        done["people_erased"] = str(gone)
     async with tenant_session(context.pool, tenant_id=tenant_id) as session:
         entry = AuditEntry("retention.run", f"tenant:{tenant_id}", SYSTEM, details=done)
         await append_entry(session, entry)
@@ -46,6 +51,22 @@ async def _retained(
     async with tenant_session(context.pool, tenant_id=tenant_id) as session:
         await retention.finish(session, target, decided.delete_before, now)
     return done | {f"{target}_deleted": str(count)}
+
+
+async def _erase_deactivated(context: WorkerContext, tenant_id: UUID, now: datetime) -> int | None:
+    """Erase who is deactivated for too long, one by one; gives how many, None where the policy keeps them."""
+    async with tenant_session(context.pool, tenant_id=tenant_id) as tenant_:
+        await retention.date_deactivations(tenant_, now)
+    due = await retention.deactivated_people(context.pool, tenant_id, now)
+    if due is None:
+        return None
+    queued = list[Job]()
+    for user_id in due.ids:
+        with suppress(NotFound, UnderLegalHold):  # activated again, erased, or held meanwhile
+            async with platform_session(context.pool) as session:
+                queued.append(await persons.erase_deactivated(session, tenant_id, user_id, before=due.before))
+    await announce(context.announcer, [job.id for job in queued])
+    return len(queued)
 
 
 async def find_retention(context: WorkerContext) -> None:

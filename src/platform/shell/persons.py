@@ -8,9 +8,11 @@ import msgspec
 from asyncpg.exceptions import UniqueViolationError
 
 from core.access_package import RIGHTS, AccessPackage, Row, holdings
+from core.audit import SYSTEM, Actor, AuditEntry
 from core.deletion_ledger import erased_person
 from core.errors import EmailInUse, NotFound
 from core.identity import normalised_email
+from core.job import Job, JobKind
 from core.membership import (
     UserState,
     require_may_give,
@@ -20,7 +22,8 @@ from core.membership import (
 )
 from core.permission import Role
 from core.tenant import Tenant
-from shell import deletion_ledger, legal_holds, users
+from shell import deletion_ledger, jobs, legal_holds, users
+from shell.audit import append_entry
 from shell.queries import SQL
 from shell.session import Session, TenantSession, enter_tenant
 from shell.users import Changer, User
@@ -35,19 +38,31 @@ class Correction(msgspec.Struct, frozen=True):
     email: str | None = None
 
 
-async def erase(session: Session, tenant_id: UUID, user_id: UUID, *, by: Changer) -> TenantSession:
-    """Erase a person's rows for good, and go on as the tenant; details of audit entries are left to a job.
+async def erase(session: Session, tenant_id: UUID, user_id: UUID, *, by: Changer, actor: Actor) -> Job:
+    """Erase a person's rows for good; the job that is queued erases details of audit entries.
 
     Raises UnderLegalHold, NotFound, RoleTooHigh, LastOwner, ProcessingRestricted.
     """
-    await legal_holds.require_none(session, tenant_id, user_id)
-    await deletion_ledger.append(session, erased_person(tenant_id, user_id))
-    await session.connection.execute(SQL["forget_requests_of"], str(user_id))
-    tenant_ = await enter_tenant(session, tenant_id)
+    job, tenant_ = await _begin_to_erase(session, tenant_id, user_id, request_id=actor.request_id)
     person = await _locked(tenant_, user_id, by, leaves=True)
     require_unrestricted(person.state)
     await erase_rows(tenant_, user_id)
-    return tenant_
+    await append_entry(tenant_, AuditEntry("user.erased", f"user:{user_id}", actor))
+    return job
+
+
+async def erase_deactivated(session: Session, tenant_id: UUID, user_id: UUID, *, before: datetime) -> Job:
+    """Erase a person whose account is deactivated since before an instant, as `erase` does.
+
+    Raises UnderLegalHold, and NotFound where the account is another by now.
+    """
+    job, tenant_ = await _begin_to_erase(session, tenant_id, user_id, request_id=None)
+    if await tenant_.connection.fetchval(SQL["lock_deactivated"], user_id, before) is None:
+        raise NotFound(what="deactivated user")
+    await erase_rows(tenant_, user_id)
+    details = {"by": "retention"}
+    await append_entry(tenant_, AuditEntry("user.erased", f"user:{user_id}", SYSTEM, details=details))
+    return job
 
 
 async def erase_rows(session: TenantSession, user_id: UUID) -> None:
@@ -119,6 +134,24 @@ async def access(
         rights=RIGHTS,
         holdings=holdings([_held(row) for row in [*own, *keys, *entries[:MOST_ENTRIES]]]),
     )
+
+
+async def _begin_to_erase(
+    session: Session, tenant_id: UUID, user_id: UUID, *, request_id: str | None
+) -> tuple[Job, TenantSession]:
+    """What of an erasure is outside of the tenant's schema: all of it ends with the transaction."""
+    await legal_holds.require_none(session, tenant_id, user_id)
+    job = await jobs.enqueue(
+        session,
+        JobKind.ERASE_PERSON,
+        dedupe_key=f"{tenant_id}:{user_id}",
+        tenant_id=tenant_id,
+        args={"user_id": str(user_id)},
+        request_id=request_id,
+    )
+    await deletion_ledger.append(session, erased_person(tenant_id, user_id))
+    await session.connection.execute(SQL["forget_requests_of"], str(user_id))
+    return job, await enter_tenant(session, tenant_id)
 
 
 def _held(row: asyncpg.Record) -> tuple[str, Row]:

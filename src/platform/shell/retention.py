@@ -13,6 +13,7 @@ from core.retention import (
     Plan,
     RetentionPolicy,
     audit_details_before,
+    deactivated_before,
     plan,
     require_after,
 )
@@ -43,6 +44,13 @@ class Due(msgspec.Struct, frozen=True):
     hidden_rows: int
     delete_before: datetime | None
     deleted_rows: int
+
+
+class DeactivatedPeople(msgspec.Struct, frozen=True):
+    """People of a tenant whose accounts are deactivated since before an instant, and not held."""
+
+    before: datetime
+    ids: list[UUID]
 
 
 class _AgedDetails(msgspec.Struct, frozen=True):
@@ -158,6 +166,25 @@ async def _aged_details(session: Session, tenant_id: UUID, now: datetime) -> _Ag
     restricted = await tenant_.connection.fetch(SQL["restricted_people"])
     kept = [*_held_people(holds), *(row["id"] for row in restricted)]
     return _AgedDetails(tenant_.tenant.chain, before, [str(person) for person in kept])
+
+
+async def deactivated_people(pool: Pool, tenant_id: UUID, now: datetime) -> DeactivatedPeople | None:
+    """Who is deactivated for too long by now; None where the policy or a hold keeps everybody."""
+    async with platform_session(pool) as session:
+        holds = await legal_holds.standing(session, tenant_id)
+        policy = await policy_of(session, tenant_id)
+        before = deactivated_before(policy, now=now, is_held=_is_held(holds))
+        if before is None:
+            return None
+        tenant_ = await enter_tenant(session, tenant_id)
+        kept = _held_people(holds)
+        rows = await tenant_.connection.fetch(SQL["people_deactivated_before"], before, kept)
+    return DeactivatedPeople(before, [row["id"] for row in rows])
+
+
+async def date_deactivations(session: TenantSession, now: datetime) -> None:
+    """Count from now on for accounts of which nobody has said since when they are deactivated."""
+    await session.connection.execute(SQL["date_deactivations"], now)
 
 
 async def finish(session: TenantSession, target: AgedTable, before: datetime, now: datetime) -> None:

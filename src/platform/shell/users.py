@@ -131,7 +131,7 @@ def _is_owner(user: User) -> bool:
 
 async def _write(session: TenantSession, before: User, after: User) -> None:
     now, connection = datetime.now(UTC), session.connection
-    await connection.execute(SQL["update_user"], after.id, after.role, after.full_name, after.state)
+    await connection.execute(SQL["update_user"], after.id, after.role, after.full_name, after.state, now)
     is_active = after.state is UserState.ACTIVE
     if not is_active:
         await connection.execute(SQL["end_other_sessions"], after.id, None, now)

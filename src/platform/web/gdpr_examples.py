@@ -61,9 +61,10 @@ GDPR_EXAMPLES: dict[str, list[Any]] = {
             "files_days": 365,
             "grace_days": 30,
             "audit_details_days": None,
+            "deactivated_people_days": 365,
         }
     ],
-    "RetentionPreview": [{"items": [_DUE], "audit_details": 0}],
+    "RetentionPreview": [{"items": [_DUE], "audit_details": 0, "deactivated_people": 0}],
     "Restriction": [{"reason": "The person disputes the address, ticket 4711"}],
     "HoldLift": [{"reason": "The case was settled on 2027-03-01"}],
     "HoldWanted": [{"reason": "Case 4 O 123/26, Landgericht Berlin", "user_id": None}],

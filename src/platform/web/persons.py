@@ -15,11 +15,11 @@ from litestar.params import FromPath, JSONBody
 from core.audit import Actor, AuditEntry
 from core.errors import ConfirmationMissing
 from core.identity import Identity
-from core.job import Job, JobKind
+from core.job import Job
 from core.permission import Permission
 from core.registration import Email, Name, refuse
 from core.tenant import require_readable
-from shell import jobs, persons, tenants, users
+from shell import persons, tenants, users
 from shell.access_package import archive_of
 from shell.announce import announce
 from shell.audit import append_entry, append_tenants_entry
@@ -225,22 +225,12 @@ async def lift_user_restriction(
 async def _erased(
     services: Services, tenant_id: UUID, user_id: UUID, confirm: str, identity: Identity, actor: Actor
 ) -> Job:
-    """Erase the rows and queue the rest, in one transaction."""
+    """Erase the person whose address confirms it."""
     async with tenant_session(services.pool, tenant_id=tenant_id, readonly=True) as tenant_:
         if (await users.get(tenant_, user_id)).email != confirm.strip().lower():
             raise ConfirmationMissing
     async with platform_session(services.pool) as session:
-        job = await jobs.enqueue(
-            session,
-            JobKind.ERASE_PERSON,
-            dedupe_key=f"{tenant_id}:{user_id}",
-            tenant_id=tenant_id,
-            args={"user_id": str(user_id)},
-            request_id=actor.request_id,
-        )
-        tenant_ = await persons.erase(session, tenant_id, user_id, by=_changer(identity))
-        await append_entry(tenant_, AuditEntry("user.erased", f"user:{user_id}", actor))
-    return job
+        return await persons.erase(session, tenant_id, user_id, by=_changer(identity), actor=actor)
 
 
 async def _recorded(

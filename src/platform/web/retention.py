@@ -29,6 +29,8 @@ class RetentionPreview(msgspec.Struct, frozen=True):
     items: list[Due]
     audit_details: int
     """Of how many audit entries details and addresses would be erased."""
+    deactivated_people: int
+    """How many people would be erased whose accounts are deactivated for so long."""
 
 
 @get(
@@ -85,7 +87,9 @@ async def preview_retention(
     """A dry run: what would be hidden and what deleted for good by now, and how many rows of it."""
     now = datetime.now(UTC)
     due = await retention.preview(services.pool, tenant_id, now)
-    return RetentionPreview(due, await retention.preview_audit_details(services.pool, tenant_id, now))
+    details = await retention.preview_audit_details(services.pool, tenant_id, now)
+    people = await retention.deactivated_people(services.pool, tenant_id, now)
+    return RetentionPreview(due, details, 0 if people is None else len(people.ids))
 
 
 retention_router = Router(

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import click
 
@@ -9,6 +10,7 @@ from core.errors import NotFound
 from core.job import JobKind
 from shell import jobs, retention
 from shell.commands.connect import command, connected, data_option
+from shell.database import Pool
 from shell.queries import SQL
 from shell.session import platform_session
 
@@ -38,8 +40,16 @@ async def retain(slug: str | None, dry_run: bool, data: Path | None) -> None:
             click.echo(f"{len(rows)} runs queued")
             return
         for row in rows:
-            for due in await retention.preview(platform.pool, row["id"], now):
-                hidden, deleted = f"{due.hidden_rows:>10,}", f"{due.deleted_rows:>10,}"
-                click.echo(f"{row['id']}  {due.target:<16}  hide {hidden}  delete {deleted}")
-            erased = await retention.preview_audit_details(platform.pool, row["id"], now)
-            click.echo(f"{row['id']}  {'audit_details':<16}  hide {0:>10,}  delete {erased:>10,}")
+            for what, hidden, deleted in await _previewed(platform.pool, row["id"], now):
+                click.echo(f"{row['id']}  {what:<18}  hide {hidden:>10,}  delete {deleted:>10,}")
+
+
+async def _previewed(pool: Pool, tenant_id: UUID, now: datetime) -> list[tuple[str, int, int]]:
+    """What a run would do to each target: how many rows it would hide, and delete for good."""
+    due = await retention.preview(pool, tenant_id, now)
+    people = await retention.deactivated_people(pool, tenant_id, now)
+    return [
+        *((each.target.value, each.hidden_rows, each.deleted_rows) for each in due),
+        ("audit_details", 0, await retention.preview_audit_details(pool, tenant_id, now)),
+        ("deactivated_people", 0, 0 if people is None else len(people.ids)),
+    ]

@@ -22,7 +22,13 @@ FOR NO KEY UPDATE;
 SELECT role, state FROM users WHERE id = $1 FOR SHARE;
 
 -- name: update_user
-UPDATE users SET full_name = $3, role = $2, state = $4 WHERE id = $1;
+UPDATE users SET full_name = $3, role = $2, state = $4,
+    deactivated_at = CASE
+        WHEN $4 <> 'DEACTIVATED' THEN NULL
+        WHEN state = 'DEACTIVATED' THEN deactivated_at
+        ELSE $5::timestamptz
+    END
+WHERE id = $1;
 
 -- name: open_sessions
 SELECT id, device, address, created_at, last_used_at FROM sessions

@@ -5,6 +5,9 @@
 -- No session or token of the person is added from now on; those being added are waited for.
 SELECT id FROM users WHERE id = $1 FOR UPDATE;
 
+-- name: lock_deactivated
+SELECT id FROM users WHERE id = $1 AND state = 'DEACTIVATED' AND deactivated_at < $2 FOR UPDATE;
+
 -- name: forget_requests_of
 -- What the person sent with an Idempotency-Key: the callers' names end with the account's id.
 DELETE FROM public.idempotency_keys WHERE caller LIKE '%:' || $1::text;

@@ -2,17 +2,19 @@
 -- restricted stay.
 
 -- name: retention_policy
-SELECT transactional_days, user_activity_days, files_days, grace_days, audit_details_days
+SELECT transactional_days, user_activity_days, files_days, grace_days, audit_details_days, deactivated_people_days
 FROM public.retention_policies WHERE tenant_id = $1;
 
 -- name: set_retention_policy
 INSERT INTO public.retention_policies
-    (tenant_id, transactional_days, user_activity_days, files_days, grace_days, audit_details_days, changed_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
+    (tenant_id, transactional_days, user_activity_days, files_days, grace_days, audit_details_days,
+     deactivated_people_days, changed_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 ON CONFLICT (tenant_id) DO UPDATE
 SET transactional_days = excluded.transactional_days, user_activity_days = excluded.user_activity_days,
     files_days = excluded.files_days, grace_days = excluded.grace_days,
-    audit_details_days = excluded.audit_details_days, changed_at = excluded.changed_at;
+    audit_details_days = excluded.audit_details_days,
+    deactivated_people_days = excluded.deactivated_people_days, changed_at = excluded.changed_at;
 
 -- name: tenants_to_retain
 SELECT id FROM public.tenants AS t
@@ -48,6 +50,14 @@ WITH earlier AS (
     DELETE FROM retention_marks WHERE target = $1 AND before < $2
 )
 UPDATE retention_marks SET deleted_at = $3 WHERE target = $1 AND before = $2;
+
+-- name: date_deactivations
+-- The release before this one does not say when it deactivates; nor does a package that it made.
+UPDATE users SET deactivated_at = $1 WHERE state = 'DEACTIVATED' AND deactivated_at IS NULL;
+
+-- name: people_deactivated_before
+SELECT id FROM users WHERE state = 'DEACTIVATED' AND deactivated_at < $1 AND NOT id = ANY ($2::uuid[])
+ORDER BY deactivated_at;
 
 -- name: restricted_people
 SELECT id FROM users WHERE state = 'RESTRICTED';
