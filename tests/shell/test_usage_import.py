@@ -12,10 +12,12 @@ from click.testing import CliRunner, Result
 
 from core.errors import NotFound, TenantNotWritable
 from core.resource import Resource
+from core.retention import AgedTable
 from core.tenant import Tenant, TenantState
 from core.usage_import import Choices, ColumnMapping, map_columns, parse_factor
 from shell.cli import main
 from shell.database import Pool
+from shell.queries import SQL
 from shell.session import tenant_session
 from shell.usage_files import PIECE_ROWS, UsageFile, open_usage_file
 from shell.usage_import import (
@@ -147,6 +149,23 @@ async def test_bad_rows_are_listed_with_their_numbers_and_the_others_imported(
         (7, "occurred_at: is more than 5 minutes in the future"),
     ]
     assert await stored(pool, tenant) == (2, Decimal(3))
+
+
+async def test_rows_from_before_the_retention_horizon_are_bad_rows(
+    installation: Installation, tenant: Tenant, tmp_path: Path
+) -> None:
+    horizon = datetime(2026, 3, 1, tzinfo=UTC)
+    async with tenant_session(installation.pool, tenant_id=tenant.id) as session:
+        await session.connection.execute(
+            SQL["set_retention_mark"], AgedTable.USAGE_EVENTS, horizon, datetime.now(UTC)
+        )
+    path = tmp_path / "usage.csv"
+    path.write_text("timestamp,value\n2026-02-28T23:59Z,1\n2026-03-01T00:00Z,2\n2026-03-01T00:05Z,-1\n")
+    result = await imported(installation.pool, tenant, open_usage_file(path))
+    assert (result.accepted, result.rejected) == (1, 2)
+    assert [bad.row for bad in result.bad_rows] == [2, 4]
+    assert "the earliest admitted" in result.bad_rows[0].reason
+    assert await stored(installation.pool, tenant) == (1, Decimal(2))
 
 
 async def test_a_file_of_bad_rows_keeps_the_first_hundred_and_counts_all(

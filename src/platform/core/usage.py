@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from core.errors import InvalidInput, MalformedBody
+from core.errors import BeforeHorizon, InvalidInput, MalformedBody
 from core.money import decimals
 from core.resource import Resource
 
@@ -109,9 +109,9 @@ def window(now: datetime, *, backfill: bool) -> Window:
     return Window(earliest=OLDEST if backfill else now - MAX_BEHIND, latest=now + MAX_AHEAD)
 
 
-def since(allowed: Window, earliest: datetime) -> Window:
-    """The part of a window that begins no earlier than an instant."""
-    return Window(max(allowed.earliest, earliest), allowed.latest)
+def since(allowed: Window, refused: BeforeHorizon) -> Window:
+    """The part of a window that begins no earlier than the horizon that refused an event."""
+    return Window(max(allowed.earliest, datetime.fromisoformat(refused.data["horizon"])), allowed.latest)
 
 
 def admit(body: bytes, allowed: Window, *, cloud_events: bool = False) -> Admission:

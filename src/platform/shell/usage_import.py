@@ -2,16 +2,16 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from functools import partial
 from typing import Final
 
 import msgspec
 
-from core.errors import PlatformError
+from core.errors import BeforeHorizon, PlatformError
 from core.tenant import require_writable
-from core.usage import window
+from core.usage import since, window
 from core.usage_import import (
     BadRow,
     ColumnMapping,
@@ -96,28 +96,29 @@ async def import_usage(
     Raises NotFound, TenantNotReady, TenantNotWritable and TenantGone for a tenant that takes no usage,
     FileUnusable for a damaged file, ImportOvertaken where two imports of the file run at once.
     """
-    run = _Run(pool, slug, import_id(file, mapping), file)
+    run = _Run(pool, slug, import_id(file, mapping), file, mapping)
     earlier = await _earlier(run)
     start = earlier if earlier is not None and not _worth_rereading(earlier, file) else None
     stored, done = earlier or Progress(), start or Progress()
     bad_rows: list[BadRow] = []
     remaining = pieces(file, mapping.columns, after=done.rows_done)
-    while read := await asyncio.to_thread(_next_reading, remaining, mapping):
-        done = await retried(partial(_store, run, *read, expected=stored.rows_done, before=done))
+    while (piece := await asyncio.to_thread(next, remaining, None)) is not None:
+        done, bad = await _stored(run, piece, expected=stored.rows_done, before=done)
         stored = done
-        bad_rows += read[1].bad_rows[: KEPT_BAD_ROWS - len(bad_rows)]
+        bad_rows += bad[: KEPT_BAD_ROWS - len(bad_rows)]
         if progress is not None:
             progress(done.rows_done)
     return _imported(done, earlier=start, bad_rows=bad_rows)
 
 
 class _Run(msgspec.Struct, frozen=True):
-    """Which file is imported into which tenant, and the key that this is remembered by."""
+    """Which file is imported into which tenant, and how, and the key that this is remembered by."""
 
     pool: Pool
     slug: str
     key: str
     file: UsageFile
+    mapping: ColumnMapping
 
 
 async def _earlier(run: _Run) -> Progress | None:
@@ -129,6 +130,22 @@ async def _earlier(run: _Run) -> Progress | None:
 
 def _worth_rereading(earlier: Progress, file: UsageFile) -> bool:
     return earlier.rejected > 0 and earlier.rows_done >= file.rows
+
+
+async def _stored(
+    run: _Run, piece: Piece, *, expected: int, before: Progress
+) -> tuple[Progress, list[BadRow]]:
+    """How far the import is with a piece more, and the piece's bad rows."""
+    # An operator fills in the past, up to what retention has deleted; the future is limited for everybody.
+    allowed = window(datetime.now(UTC), backfill=True)
+    reading = await asyncio.to_thread(read_rows, piece.rows, run.mapping, allowed)
+    store = partial(_store, run, piece, expected=expected, before=before)
+    try:
+        return await retried(partial(store, reading)), reading.bad_rows
+    except BeforeHorizon as refused:
+        kept = since(allowed, refused)
+        reading = await asyncio.to_thread(read_rows, piece.rows, run.mapping, kept)
+        return await retried(partial(store, reading)), reading.bad_rows
 
 
 async def _store(run: _Run, piece: Piece, reading: Reading, *, expected: int, before: Progress) -> Progress:
@@ -165,14 +182,6 @@ def _imported(done: Progress, *, earlier: Progress | None, bad_rows: list[BadRow
         bad_rows=bad_rows,
         earlier=earlier,
     )
-
-
-def _next_reading(remaining: Iterator[Piece], mapping: ColumnMapping) -> tuple[Piece, Reading] | None:
-    piece = next(remaining, None)
-    if piece is None:
-        return None
-    # An operator fills in the past without limit; the future is limited for everybody.
-    return piece, read_rows(piece.rows, mapping, window(datetime.now(UTC), backfill=True))
 
 
 def _last_day(file: UsageFile, mapping: ColumnMapping) -> date | None:

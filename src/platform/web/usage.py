@@ -107,8 +107,7 @@ async def record_usage(
     try:
         accepted = await _stored(services, tenant_id, admission, foreign)
     except BeforeHorizon as refused:  # only what is back-filled; so only then is the batch read twice
-        kept = since(allowed, datetime.fromisoformat(str(refused.data["horizon"])))
-        admission = _admitted(body, kept, cloud_events=cloud_events, lenient=lenient)
+        admission = _admitted(body, since(allowed, refused), cloud_events=cloud_events, lenient=lenient)
         accepted = await _stored(services, tenant_id, admission, foreign)
     _count(str(tenant_id), admission, accepted)
     return UsageAccepted(accepted, len(admission.events) - accepted, admission.rejected)
