@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from core.classification import Scope, exported_columns, table_named
+from core.html_page import fact_list, html_page
 from core.processing import PROCESSING, Processing
 
 Row = Mapping[str, Any]
@@ -22,16 +23,6 @@ RIGHTS = (
     "(Art. 21), and complain to a supervisory authority (Art. 77). No decision about you is made by machines "
     "alone (Art. 22). The data came from you, from whoever invited you, and from your use of the platform."
 )
-
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-dl { display: grid; gap: .25rem 1.5rem; grid-template-columns: max-content 1fr; }
-dt { opacity: .7; } dd { margin: 0; } .wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; }
-th, td { border: 1px solid #8886; padding: .25rem .6rem; text-align: left; } th { background: #8882; }
-"""
 
 
 class Holding(msgspec.Struct, frozen=True):
@@ -65,12 +56,11 @@ def holdings(found: Iterable[tuple[str, Row]]) -> list[Holding]:
 
 def page_of(package: AccessPackage) -> str:
     """The package as one page of HTML that needs no network and runs no script."""
-    limits = "" if package.complete else "<p>Only the latest audit entries are shown.</p>"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>Your data</title>'
-        f"<style>{STYLE}</style></head><body><h1>What is held of you</h1>"
-        f"{_list(_facts(package))}<p>{escape(package.rights)}</p>{limits}"
-        f"{''.join(map(_section, package.holdings))}</body></html>\n"
+    limits = "" if package.complete else "<p>Only the latest audit entries are shown.</p>\n"
+    return html_page(
+        "What is held of you",
+        f"{fact_list(_facts(package))}<p>{escape(package.rights)}</p>\n{limits}"
+        f"{''.join(map(_section, package.holdings))}",
     )
 
 
@@ -91,12 +81,7 @@ def _section(holding: Holding) -> str:
         ("For how long", why.kept),
         ("Disclosed to", why.recipients),
     ]
-    return f"<h2>{escape(holding.table)}</h2>{_list(facts)}{_table(holding.rows)}"
-
-
-def _list(facts: list[tuple[str, str]]) -> str:
-    items = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in facts)
-    return f"<dl>{items}</dl>"
+    return f"<h2>{escape(holding.table)}</h2>\n{fact_list(facts)}{_table(holding.rows)}"
 
 
 def _table(rows: list[dict[str, Any]]) -> str:
@@ -105,7 +90,7 @@ def _table(rows: list[dict[str, Any]]) -> str:
     body = "".join(
         "<tr>" + "".join(f"<td>{escape(_text(row[name]))}</td>" for name in names) + "</tr>" for row in rows
     )
-    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>\n'
 
 
 def _text(value: object) -> str:

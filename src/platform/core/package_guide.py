@@ -7,6 +7,7 @@ from html import escape
 import msgspec
 import polars as pl
 
+from core.html_page import fact_list, html_page
 from core.package import Payload
 from core.portability import Format, Kind, PortableTable
 from core.tenant import Tenant
@@ -28,16 +29,8 @@ FORMS = {
     "as JSON. `schema/*.xsd` describes each file.",
 }
 
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 70rem; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-dl { display: grid; gap: .25rem 1.5rem; grid-template-columns: max-content 1fr; }
-dt { opacity: .7; } dd { margin: 0; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { border: 1px solid #8886; padding: .25rem .6rem; text-align: left; white-space: pre; }
-th { background: #8882; } th small { display: block; font-weight: normal; opacity: .7; }
+STYLE = """th, td { white-space: pre; }
+th small { display: block; font-weight: normal; opacity: .7; }
 td.number { text-align: right; } .null, .note { opacity: .6; }
 """
 
@@ -84,27 +77,19 @@ def _file(chapter: Chapter) -> str:
 
 def page(format_: Format, tenant: Tenant, chapters: Sequence[Chapter], made_at: datetime) -> bytes:
     """`index.html`: what is in the package, and the first rows of each table; it loads nothing."""
-    return f"""<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width">
-<title>Data of {escape(tenant.name)}</title>
-<style>{STYLE}</style>
-<h1>Data of {escape(tenant.name)}</h1>
-<dl>
-<dt>Tenant</dt><dd>{escape(tenant.slug)} ({tenant.id})</dd>
-<dt>As of</dt><dd>{made_at:%Y-%m-%d %H:%M:%S} UTC</dd>
-<dt>Format</dt><dd>{escape(FORMS[format_].replace("`", ""))}</dd>
-<dt>Rows</dt><dd>{sum(each.payload.rows for each in chapters):,}</dd>
-</dl>
-<h2>Files</h2>
+    facts = [
+        ("Tenant", f"{tenant.slug} ({tenant.id})"),
+        ("As of", f"{made_at:%Y-%m-%d %H:%M:%S} UTC"),
+        ("Format", FORMS[format_].replace("`", "")),
+        ("Rows", f"{sum(each.payload.rows for each in chapters):,}"),
+    ]
+    body = f"""{fact_list(facts)}<h2>Files</h2>
 <div class="wide"><table>
 <tr><th>file<th>rows<th>bytes<th>left out</tr>
 {"".join(_line(each) for each in chapters)}</table></div>
 <p class="note">Left out is what would let its holder in. README.md tells more.</p>
-{"".join(_chapter(each) for each in chapters if each.payload.rows)}</html>
-""".encode()
+{"".join(_chapter(each) for each in chapters if each.payload.rows)}"""
+    return html_page(f"Data of {tenant.name}", body, style=STYLE).encode()
 
 
 def _line(chapter: Chapter) -> str:

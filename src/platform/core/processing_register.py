@@ -1,8 +1,11 @@
 """The register of processing (Art. 30 GDPR), made from the classification of columns."""
 
+from html import escape
+
 import msgspec
 
 from core.classification import CLASSIFICATION, Activity, Category, Subject
+from core.html_page import fact_list, html_page
 from core.processing import PROCESSING
 
 SECURITY = (
@@ -38,8 +41,25 @@ def processing_register(controller: str) -> ProcessingRegister:
 
 
 def markdown_of(register: ProcessingRegister) -> str:
-    """The register for people to read."""
-    return f"# Register of processing: {register.controller}\n" + "".join(map(_chapter, register.entries))
+    """The register for people to read, in Markdown."""
+    chapters = (
+        f"\n## {entry.activity.capitalize()}\n\n" + "".join(f"- **{k}**: {v}\n" for k, v in _facts(entry))
+        for entry in register.entries
+    )
+    return f"# {_title(register)}\n" + "".join(chapters)
+
+
+def page_of(register: ProcessingRegister) -> str:
+    """The register for people to read, print or hand over, as one page of HTML."""
+    chapters = (
+        f"<h2>{escape(entry.activity.capitalize())}</h2>\n{fact_list(_facts(entry))}"
+        for entry in register.entries
+    )
+    return html_page(_title(register), "".join(chapters))
+
+
+def _title(register: ProcessingRegister) -> str:
+    return f"Register of processing: {register.controller}"
 
 
 def _entry(activity: Activity) -> RegisterEntry:
@@ -59,16 +79,15 @@ def _entry(activity: Activity) -> RegisterEntry:
     )
 
 
-def _chapter(entry: RegisterEntry) -> str:
-    facts = {
-        "Purpose": entry.purpose,
-        "Legal basis": entry.legal_basis,
-        "Data subjects": ", ".join(entry.subjects),
-        "Categories of data": ", ".join(entry.categories),
-        "Recipients": entry.recipients,
-        "Third countries": "none",
-        "Kept": entry.kept,
-        "Security": entry.security,
-        "Tables": ", ".join(f"`{name}`" for name in entry.tables),
-    }
-    return f"\n## {entry.activity.capitalize()}\n\n" + "".join(f"- **{k}**: {v}\n" for k, v in facts.items())
+def _facts(entry: RegisterEntry) -> list[tuple[str, str]]:
+    return [
+        ("Purpose", entry.purpose),
+        ("Legal basis", entry.legal_basis),
+        ("Data subjects", ", ".join(entry.subjects)),
+        ("Categories of data", ", ".join(entry.categories)),
+        ("Recipients", entry.recipients),
+        ("Third countries", "none"),
+        ("Kept", entry.kept),
+        ("Security", entry.security),
+        ("Tables", ", ".join(entry.tables)),
+    ]
