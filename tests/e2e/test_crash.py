@@ -269,6 +269,48 @@ async def test_a_run_of_retention_that_was_cut_off_between_two_batches_deletes_t
     assert [row["count"] for row in deleted] == [str(BATCH)], "the first batch was committed before the crash"
 
 
+async def test_a_run_that_was_cut_off_between_two_batches_of_audit_details_erases_the_rest(
+    client: Client,
+) -> None:
+    account = await client.founded("forgetting")
+    chain, now = str(account.tenant_id), datetime.now(UTC)
+    await client.platform.fetch(
+        "INSERT INTO public.audit_log (id, chain, occurred_at, actor_kind, action, subject, outcome, details)"
+        " SELECT gen_random_uuid(), $1, $2::timestamptz + make_interval(secs => n), 'system', 'thing.done',"
+        f""" 'thing:' || n, 'success', '{{"a":"b"}}' FROM generate_series(1, {2 * BATCH}) AS n""",
+        chain,
+        now - timedelta(days=300),
+    )
+    await client.platform.fetch(
+        "INSERT INTO public.retention_policies (tenant_id, transactional_days, user_activity_days,"
+        " files_days, grace_days, audit_details_days, changed_at) VALUES ($1, 90, 180, 365, 30, 180, $2)",
+        account.tenant_id,
+        now,
+    )
+
+    async def counted(condition: str) -> int:
+        query = "SELECT count(*) FROM public.audit_log WHERE chain = $1 AND action = 'thing.done' AND "
+        return int(await client.platform.fetchval(query + condition, chain))
+
+    async def all_have_their_place() -> bool:
+        return await counted("sequence IS NULL") == 0
+
+    await until(all_have_their_place)
+    last = (
+        f"SELECT FROM public.audit_log WHERE chain = '{chain}' AND subject = 'thing:{2 * BATCH}' FOR UPDATE"
+    )
+    begin = [client.enqueue(JobKind.RETAIN, account)]
+    [job_id] = await crash(client, {account.slug: [last]}, begin)
+    assert (await client.done(job_id)).attempts == 2
+    assert await counted("details IS NULL AND salt IS NULL") == 2 * BATCH
+    query = (
+        "SELECT details::jsonb ->> 'audit_details_erased' FROM public.audit_log"
+        " WHERE chain = $1 AND action = 'retention.run' AND details LIKE '%audit_details_erased%'"
+    )
+    told = await client.platform.fetchval(query, chain)
+    assert told == str(BATCH), "the first batch was committed before the crash"
+
+
 # --- other ends -----------------------------------------------------------------------------------
 
 

@@ -1,6 +1,9 @@
 """Retention on real rows: hidden first, deleted after the grace, and never counted twice."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from uuid import uuid4
 
 import msgspec
@@ -12,6 +15,7 @@ from core.errors import BeforeHorizon
 from core.job import JobKind
 from core.membership import UserState
 from core.permission import Role
+from core.portability import Format
 from core.retention import AgedTable, RetentionPolicy
 from core.tenant import Tenant
 from jobs.closing import close
@@ -25,7 +29,9 @@ from shell.users import Changer, UserChange
 from tests import gdpr_command
 from tests.events import store
 from tests.events import usage as event
-from tests.installation import Installation, add_account, found, queued, rows
+from tests.installation import Installation, add_account, administrator, found, queued, rows
+from tests.packages import files_in, packaged, rows_of
+from tests.waiting import until
 
 NOW = datetime.now(UTC)
 OLD, RECENT = NOW - timedelta(days=200), NOW - timedelta(days=10)
@@ -210,6 +216,64 @@ async def test_old_audit_entries_lose_their_details_but_not_those_of_held_people
     query = "SELECT details FROM public.audit_log WHERE action = 'retention.run'"
     [told] = await rows(own_installation, query)
     assert '"audit_details_erased":"0"' in str(told["details"])
+
+
+async def test_a_hold_waits_for_the_batch_of_audit_details_under_way_and_stops_the_next(
+    own_installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "BATCH", 2)
+    tenant, person = await found(own_installation), uuid4()
+    async with tenant_session(own_installation.pool, tenant_id=tenant.id) as session:
+        for _ in range(6):
+            await append_entry(session, AuditEntry("thing.done", "thing", Actor(ActorKind.USER, person)))
+    await sequence_pending(own_installation.owner_pool)
+    async with platform_session(own_installation.pool) as platform:
+        await retention.set_policy(platform, tenant.id, RetentionPolicy(audit_details_days=180))
+
+    async def place_hold() -> None:
+        async with platform_session(own_installation.pool) as platform:
+            await tenants.lock(platform, tenant.id)
+            await legal_holds.place(platform, tenant.id, user_id=None, reason="case", by=person)
+
+    async with (
+        administrator(own_installation.admin_url) as admin,
+        administrator(own_installation.admin_url) as look,
+    ):
+
+        async def waiting(count: int) -> bool:
+            query = (
+                "SELECT count(*) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            return int(await look.fetchval(query)) == count
+
+        async with admin.transaction():
+            await admin.execute("SELECT FROM public.audit_log WHERE chain = $1 FOR UPDATE", tenant.chain)
+            later = datetime.now(UTC) + timedelta(days=300)
+            erasing = asyncio.create_task(
+                retention.erase_audit_details(
+                    own_installation.pool, own_installation.owner_pool, tenant.id, later
+                )
+            )
+            await until(partial(waiting, 1))
+            placing = asyncio.create_task(place_hold())
+            await until(partial(waiting, 2))
+        await placing
+    assert await erasing is None, "the next batch meets the hold"
+    query = "SELECT count(*) AS count FROM public.audit_log WHERE chain = $1 AND details IS NULL"
+    [left] = await rows(own_installation, query, tenant.chain)
+    assert left["count"] == 2, "the batch that was under way, and no other"
+
+
+async def test_what_is_hidden_is_still_in_packages(
+    installation: Installation, tenant: Tenant, tmp_path: Path
+) -> None:
+    await stored(installation, tenant)
+    await run(installation, tenant)
+    assert await events_of(installation, tenant) == (1, 2)
+    files = files_in(await packaged(installation, tenant, Format.JSON, tmp_path / "package.tar.gz"))
+    events = rows_of(files["data/usage_events.jsonl"], Format.JSON)
+    assert {row["id"] for row in events} == {"old", "new"}
 
 
 async def test_who_is_deactivated_for_long_is_erased_but_not_who_is_held_or_active_again(
