@@ -111,6 +111,8 @@ def test_an_override_wins_over_the_environment_unless_it_is_none() -> None:
         ("PLATFORM_S3_ACCESS_KEY_ID", "eighty"),
         ("PLATFORM_SELLER_COUNTRY", "XX"),
         ("PLATFORM_SELLER_COUNTRY", "US"),
+        ("PLATFORM_SELLER_FINANCIAL_YEAR_END_MONTH", "0"),
+        ("PLATFORM_SELLER_FINANCIAL_YEAR_END_MONTH", "13"),
     ],
 )
 def test_a_wrong_setting_is_named_and_not_repeated(name: str, text: str) -> None:

@@ -99,7 +99,13 @@ async def _archive(erasing: Erasing, session: Session, tenant: Tenant) -> Facts:
         return {"invoices": "0"}
     if not erasing.is_replay:
         await _bill(erasing, session, tenant)
-    archive = await legal_archive.keep(session, tenant, erasing.objects, erasing.secret)
+    archive = await legal_archive.keep(
+        session,
+        tenant,
+        erasing.objects,
+        erasing.secret,
+        financial_year_end_month=erasing.settings.seller_financial_year_end_month,
+    )
     if archive is None:
         return {"invoices": "0"}
     return {

@@ -57,7 +57,12 @@ class Content(msgspec.Struct, frozen=True):
 
 
 async def keep(
-    session: Session, tenant: Tenant, objects: ObjectStore, secret: SecretKeys
+    session: Session,
+    tenant: Tenant,
+    objects: ObjectStore,
+    secret: SecretKeys,
+    *,
+    financial_year_end_month: int,
 ) -> LegalArchive | None:
     """Archive a tenant's issued invoices from its schema, which the owner's session has locked.
 
@@ -70,7 +75,7 @@ async def keep(
     issued = await session.connection.fetch(SQL["issued_invoices"])
     if not issued:
         return None
-    duty, country = _duty(issued), issued[-1]["seller_country"]
+    duty, country = _duty(issued, financial_year_end_month), issued[-1]["seller_country"]
     key, name = os.urandom(KEY_BYTES), f"legal-archive/{tenant.id}"
     content = msgspec.json.encode(await _content(session, tenant, issued))
     await objects.put(name, _sealed(content, key, tenant.id))
@@ -122,12 +127,20 @@ async def destroy(session: Session, tenant_id: UUID, objects: ObjectStore, actor
     await objects.delete(row["object_name"])
 
 
-def _duty(issued: Sequence[asyncpg.Record]) -> Kept:
+def _duty(issued: Sequence[asyncpg.Record], financial_year_end_month: int) -> Kept:
     """The longest duty of all sellers that the invoices name, should the seller have moved."""
     days = [row["issued_at"].date() for row in issued]
     to_consumers = any(row["vat_rule"] == VatRule.EU_CONSUMER for row in issued)
     sellers = sorted({row["seller_country"] for row in issued})
-    duties = [kept_until(seller, days, to_foreign_consumers=to_consumers) for seller in sellers]
+    duties = [
+        kept_until(
+            seller,
+            days,
+            to_foreign_consumers=to_consumers,
+            financial_year_end_month=financial_year_end_month,
+        )
+        for seller in sellers
+    ]
     return max(duties, key=lambda duty: duty.until)
 
 

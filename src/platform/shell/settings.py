@@ -11,6 +11,7 @@ import msgspec
 from core.country import STANDARD_VAT
 from core.errors import SettingInvalid
 from core.network import parsed_networks
+from core.record_keeping import DECEMBER
 from core.registration import Email
 from core.tenant import STANDARD_TIER
 from core.throttling import parsed_tiers
@@ -114,6 +115,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     seller_name: str = "EU Platform GmbH"
     seller_country: str = "DE"
     seller_vat_id: str | None = None
+    seller_financial_year_end_month: int = DECEMBER
     erasure_waiting_days: int = 30
     job_lease_seconds: int = 30
     job_sweep_seconds: int = 5
@@ -317,3 +319,7 @@ def _require_valid(settings: Settings) -> None:
     _require_valid_address(settings.data_protection_email)
     if settings.seller_country not in STANDARD_VAT:
         raise SettingInvalid(name=PREFIX + "SELLER_COUNTRY", reason="must be a member state of the EU")
+    if not 1 <= settings.seller_financial_year_end_month <= DECEMBER:
+        raise SettingInvalid(
+            name=PREFIX + "SELLER_FINANCIAL_YEAR_END_MONTH", reason="must be a month, from 1 to 12"
+        )
