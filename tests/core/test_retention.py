@@ -9,6 +9,7 @@ from core.errors import BeforeHorizon
 from core.retention import (
     LEAST_AUDIT_DETAILS,
     LEAST_DEACTIVATED,
+    LEAST_IN_BACKUPS,
     LEAST_TRANSACTIONAL,
     AgedTable,
     Mark,
@@ -128,7 +129,11 @@ def test_audit_details_and_deactivated_people_stay_for_limit_and_grace_and_for_e
 
 @pytest.mark.parametrize(
     ("name", "least"),
-    [("audit_details_days", LEAST_AUDIT_DETAILS), ("deactivated_people_days", LEAST_DEACTIVATED)],
+    [
+        ("audit_details_days", LEAST_AUDIT_DETAILS),
+        ("deactivated_people_days", LEAST_DEACTIVATED),
+        ("backups_days", LEAST_IN_BACKUPS),
+    ],
 )
 def test_a_limit_that_is_too_short_or_too_long_is_refused(name: str, least: int) -> None:
     for days in (0, least - 1, 3_651):

@@ -4,27 +4,30 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
 
 import msgspec
 import pytest
 
-from core.backup import BackupRefused
+from core.backup import BackedUpTenant, BackupRefused, Manifest, Stay, overdue
 from core.errors import SettingInvalid
-from core.tenant import Tenant
+from core.retention import RetentionPolicy
+from core.tenant import Tenant, TenantState
 from jobs.runner import run_job
-from shell import deletion_ledger
+from shell import deletion_ledger, legal_holds, retention, tenants
 from shell.backup import backup_key, open_backup, take_backup
+from shell.backup_pruning import prune_backups
 from shell.commands.connect import Connected
 from shell.object_store import ObjectStore
 from shell.postgres_tools import ToolFailed
 from shell.restoring import restore_all, restore_tenant
-from shell.session import tenant_session
+from shell.session import platform_session, tenant_session
 from shell.settings import Secret, Settings
 from tests.erasure import INVOICE, filled, requested, require_erased
 from tests.events import store, usage
-from tests.installation import Installation, administrator, database_url, found, installed, rows
+from tests.installation import Installation, administrator, current, database_url, found, installed, rows
 from tests.waiting import until
 
 KEY = Secret("a key of backups that is long enough, and random elsewhere")
@@ -150,6 +153,60 @@ async def test_everything_is_restored_into_an_empty_database_and_what_was_erased
         assert await events(fresh, tenant) == {"kept"}
         await require_erased(fresh, erased)
         await store(fresh, tenant, usage("goes on"))
+
+
+async def test_backups_lose_who_may_be_in_them_no_more(
+    own_installation: Installation, servers: Settings, tmp_path: Path
+) -> None:
+    platform = connected(own_installation)
+    stays, leaves, held = [await found(own_installation) for _ in range(3)]
+    erased = await filled(own_installation)
+    await store(own_installation, stays, usage("kept"))
+    async with platform_session(own_installation.pool) as session:
+        for tenant in (leaves, held):
+            await retention.set_policy(session, tenant.id, RetentionPolicy(backups_days=30))
+        await tenants.lock(session, held.id)
+        await legal_holds.place(session, held.id, user_id=None, reason="case", by=held.id)
+    whole = await take_backup(platform, tmp_path)
+    own = await take_backup(platform, tmp_path, slug=leaves.slug)
+    job = await requested(own_installation, erased)
+    await run_job(own_installation.context, job.id)
+
+    async def prune(days: int, *, dry_run: bool = False) -> dict[str, set[str]]:
+        now = whole.manifest.taken_at + timedelta(days=days, minutes=1)
+        done = await prune_backups(platform, tmp_path, now, dry_run=dry_run)
+        return {each.backup.manifest.id: {tenant.slug for tenant in each.tenants} for each in done}
+
+    expected = {whole.manifest.id: {leaves.slug, erased.slug}, own.manifest.id: {leaves.slug}}
+    assert await prune(30, dry_run=True) == expected
+    assert open_backup(whole.folder, KEY) == whole
+    assert await prune(29) == {whole.manifest.id: {erased.slug}}, "what was erased leaves at once"
+    with_leaver = shutil.copytree(whole.folder / leaves.schema, tmp_path / "copy")
+    assert await prune(30) == {whole.manifest.id: {leaves.slug}, own.manifest.id: {leaves.slug}}
+    assert not own.folder.exists()
+    shutil.copytree(with_leaver, whole.folder / leaves.schema)  # as if it had been cut off
+    with pytest.raises(BackupRefused, match="not a part of it"):
+        open_backup(whole.folder, KEY)
+    assert await prune(31) == {}
+    left = open_backup(whole.folder, KEY)
+    assert {tenant.slug for tenant in left.manifest.tenants} == {stays.slug, held.slug}
+    with pytest.raises(BackupRefused, match=f"holds {leaves.slug} no more"):
+        await restore_all(platform, left)
+    await rows(own_installation, f"DROP SCHEMA {leaves.schema} CASCADE")  # whose role both databases share
+    async with empty_database(servers, own_installation.admin_url, "restored_pruned") as fresh:
+        assert await restore_all(connected(fresh), left, without_pruned=True) == 2
+        assert await events(fresh, stays) == {"kept"}
+        await require_erased(fresh, erased)
+        for gone in (leaves, erased):
+            assert (await current(fresh, gone)).state is TenantState.DELETED
+
+
+async def test_who_is_not_known_here_stays_in_backups() -> None:
+    tenant = BackedUpTenant(uuid4(), "acme", "tenant_acme", 1)
+    now = datetime.now(UTC)
+    manifest = Manifest(1, "x", now - timedelta(days=4_000), "18", 1, (tenant,), ())
+    assert overdue(manifest, [], now) == []
+    assert overdue(manifest, [Stay(tenant.id, 3_000, is_erased=False, is_held=False)], now) == [tenant]
 
 
 async def test_a_backup_that_was_touched_is_refused(own_installation: Installation, tmp_path: Path) -> None:

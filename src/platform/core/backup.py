@@ -1,6 +1,7 @@
 """Backups: what one holds, and which may be restored here."""
 
-from datetime import datetime
+from collections.abc import Container, Iterable
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -24,6 +25,15 @@ class BackedUpTenant(msgspec.Struct, frozen=True):
     slug: str
     schema: str
     version: int
+
+
+class PrunedTenant(msgspec.Struct, frozen=True):
+    """A tenant that a backup held, and holds no more: it was erased, or its policy gave it no more time."""
+
+    id: UUID
+    slug: str
+    schema: str
+    erased: bool
 
 
 class BackupFile(msgspec.Struct, frozen=True):
@@ -50,6 +60,7 @@ class Manifest(msgspec.Struct, frozen=True):
     public_version: int | None
     tenants: tuple[BackedUpTenant, ...]
     files: tuple[BackupFile, ...]
+    pruned: tuple[PrunedTenant, ...] = ()
 
     def tenant(self, slug: str) -> BackedUpTenant:
         """The tenant with this slug; raises BackupRefused where the backup has none such."""
@@ -57,6 +68,52 @@ class Manifest(msgspec.Struct, frozen=True):
         if found is None:
             raise BackupRefused(reason=f"it does not hold the tenant {slug}")
         return found
+
+
+class Stay(msgspec.Struct, frozen=True):
+    """How long backups may hold a tenant: without `days`, for as long as there are any."""
+
+    id: UUID
+    days: int | None
+    is_erased: bool
+    is_held: bool
+
+
+def overdue(manifest: Manifest, stays: Iterable[Stay], now: datetime) -> list[BackedUpTenant]:
+    """The tenants that a backup may hold no more by now; who is held, or not known here, stays."""
+    age, known = now - manifest.taken_at, {stay.id: stay for stay in stays}
+    return [tenant for tenant in manifest.tenants if tenant.id in known and _is_over(known[tenant.id], age)]
+
+
+def _is_over(stay: Stay, age: timedelta) -> bool:
+    if stay.is_held:
+        return False
+    return stay.is_erased or (stay.days is not None and age > timedelta(days=stay.days))
+
+
+def pruned(manifest: Manifest, tenants: Iterable[BackedUpTenant], erased: Container[UUID]) -> Manifest:
+    """The manifest without these tenants and their files."""
+    gone = {tenant.schema: tenant for tenant in tenants}
+    return msgspec.structs.replace(
+        manifest,
+        tenants=tuple(tenant for tenant in manifest.tenants if tenant.schema not in gone),
+        files=tuple(file for file in manifest.files if file.path.partition("/")[0] not in gone),
+        pruned=(
+            *manifest.pruned,
+            *(
+                PrunedTenant(tenant.id, tenant.slug, tenant.schema, tenant.id in erased)
+                for tenant in gone.values()
+            ),
+        ),
+    )
+
+
+def require_unpruned(manifest: Manifest) -> None:
+    """Raise BackupRefused for a backup that is not whole any more, erased tenants aside."""
+    missing = [tenant.slug for tenant in manifest.pruned if not tenant.erased]
+    if missing:
+        names = ", ".join(missing)
+        raise BackupRefused(reason=f"it holds {names} no more, as their retention policies say")
 
 
 def require_restorable(manifest: Manifest, *, public_version: int, tenant_version: int) -> None:

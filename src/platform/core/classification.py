@@ -355,6 +355,7 @@ CLASSIFICATION: dict[Table, dict[str, Column]] = {
         "grace_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
         "audit_details_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
         "deactivated_people_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
+        "backups_days": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
         "changed_at": Column(TENANT, OPERATIONAL, DELETE_ROW, EXPORTED),
     },
     _public("schema_migrations", Activity.OPERATION): {

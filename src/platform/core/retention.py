@@ -24,6 +24,9 @@ LEAST_AUDIT_DETAILS = 180
 LEAST_DEACTIVATED = 30
 """Who was deactivated by mistake is noticed before the account is gone."""
 
+LEAST_IN_BACKUPS = 7
+"""What was lost is noticed before it is lost for good."""
+
 LEAST_TRANSACTIONAL = MAX_BEHIND.days + 1
 """Usage that may still arrive is never below the horizon."""
 
@@ -32,7 +35,8 @@ class RetentionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """For how many days each category is kept, and how many lie between hiding and deleting.
 
     Audit entries stay for good; without a limit of their own, so do their details and addresses. Without one,
-    accounts that were deactivated stay until somebody erases them.
+    accounts that were deactivated stay until somebody erases them, and backups hold the tenant as long as
+    the operator keeps them.
     """
 
     transactional_days: Annotated[int, msgspec.Meta(ge=LEAST_TRANSACTIONAL, le=MAX_DAYS)] = 90
@@ -41,6 +45,7 @@ class RetentionPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     grace_days: Annotated[int, msgspec.Meta(ge=1, le=365)] = 30
     audit_details_days: Annotated[int, msgspec.Meta(ge=LEAST_AUDIT_DETAILS, le=MAX_DAYS)] | None = None
     deactivated_people_days: Annotated[int, msgspec.Meta(ge=LEAST_DEACTIVATED, le=MAX_DAYS)] | None = None
+    backups_days: Annotated[int, msgspec.Meta(ge=LEAST_IN_BACKUPS, le=MAX_DAYS)] | None = None
 
 
 class AgedTable(StrEnum):

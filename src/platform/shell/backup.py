@@ -89,7 +89,7 @@ async def take_backup(platform: Connected, output: Path, *, slug: str | None = N
         folder.mkdir(mode=0o700)
         try:
             manifest = await _filled(platform, folder, key, slug, now)
-            await asyncio.to_thread(_write_manifest, folder, key, manifest)
+            await asyncio.to_thread(write_manifest, folder, key, manifest)
         except BaseException:
             shutil.rmtree(folder)
             raise
@@ -179,8 +179,8 @@ def _sealed(folder: Path, key: Secret, dump: Path) -> list[BackupFile]:
     return found
 
 
-def _write_manifest(folder: Path, key: Secret, manifest: Manifest) -> None:
-    """Last of all, whole or not at all, and for good."""
+def write_manifest(folder: Path, key: Secret, manifest: Manifest) -> None:
+    """Make of a folder a backup, or another one of what was one: whole or not at all, and for good."""
     plain, part = folder / "manifest.json", folder / "manifest.part"
     plain.write_bytes(msgspec.json.encode(manifest))
     seal_file(plain, part, key, f"{folder.name} {MANIFEST}")
@@ -198,6 +198,15 @@ def _write_manifest(folder: Path, key: Secret, manifest: Manifest) -> None:
 
 def open_backup(folder: Path, key: Secret) -> Backup:
     """The backup in a folder, every file of which is there and unchanged; raises BackupRefused."""
+    backup = open_manifest(folder, key)
+    manifest = backup.manifest
+    require_restorable(manifest, public_version=PUBLIC[-1].version, tenant_version=TENANT[-1].version)
+    require_same_files(manifest.files, _files_in(backup.folder))
+    return backup
+
+
+def open_manifest(folder: Path, key: Secret) -> Backup:
+    """The backup in a folder, whose files were not looked at; raises BackupRefused."""
     folder = folder.resolve()
     file = folder / (MANIFEST + SEALED)
     if not file.is_file():
@@ -210,10 +219,7 @@ def open_backup(folder: Path, key: Secret) -> Backup:
         reason = "its manifest was changed, its folder was renamed, or the key is another"
         raise BackupRefused(reason=reason) from error
     require_known_format(msgspec.json.decode(content, type=Header))
-    manifest = msgspec.json.decode(content, type=Manifest)
-    require_restorable(manifest, public_version=PUBLIC[-1].version, tenant_version=TENANT[-1].version)
-    require_same_files(manifest.files, _files_in(folder))
-    return Backup(folder, key, manifest)
+    return Backup(folder, key, msgspec.json.decode(content, type=Manifest))
 
 
 def _files_in(folder: Path) -> dict[str, BackupFile]:

@@ -15,6 +15,7 @@ COMMANDS = {
     "invoice": ("shell.commands.invoice", "invoice"),
     "migrate": ("shell.commands.migrate", "migrate"),
     "operator": ("shell.commands.operator", "operator"),
+    "prune-backups": ("shell.commands.backup", "prune"),
     "restore": ("shell.commands.backup", "restore"),
     "scheduler": ("shell.commands.run", "scheduler"),
     "up": ("shell.commands.up", "up"),

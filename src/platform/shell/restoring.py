@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from core.audit import AuditEntry
-from core.backup import BackedUpTenant, BackupRefused
+from core.backup import BackedUpTenant, BackupRefused, require_unpruned
 from core.tenant import Tenant, TenantState
 from shell.audit import append_platform_entry, append_tenants_entry
 from shell.backup import Backup, owner_url, unsealed
@@ -72,6 +72,15 @@ UPDATE {schema}.sessions SET revoked_at = now() WHERE revoked_at IS NULL;
 """The backup knows tokens as unused that were used since."""
 
 
+GIVE_UP = """
+UPDATE public.tenants SET state = 'DEPROVISIONING' WHERE id = '{id}' AND state IN ('ACTIVE', 'SUSPENDED');
+INSERT INTO public.deletion_ledger (id, kind, salt, digest, erased_at)
+SELECT gen_random_uuid(), 'tenant', salt, sha256(salt || convert_to('tenant:{id}', 'UTF8')), now()
+FROM (SELECT uuid_send(gen_random_uuid()) AS salt) AS made;
+"""
+"""A tenant that has no schema any more is closed, and erased with all others that the ledger knows."""
+
+
 async def restore_tenant(platform: Connected, backup: Backup, slug: str) -> None:
     """Put one tenant back to what it was, beside others that live on.
 
@@ -96,22 +105,26 @@ async def restore_tenant(platform: Connected, backup: Backup, slug: str) -> None
         await append_platform_entry(session, entry)
 
 
-async def restore_all(platform: Connected, backup: Backup) -> int:
+async def restore_all(platform: Connected, backup: Backup, *, without_pruned: bool = False) -> int:
     """Restore everything into a database without tables; gives how many tenants.
 
-    What was erased since is erased again. Interrupted, it is begun again: the shared schema comes last, and
+    What was erased since is erased again. So is what the shared schema says of tenants that were pruned, for
+    which `without_pruned` must be given. Interrupted, it is begun again: the shared schema comes last, and
     without it the database counts as empty. Raises BackupRefused for a backup of one tenant, and for a
     database that is in use.
     """
     if backup.manifest.public_version is None:
         raise BackupRefused(reason="it holds one tenant alone; name it to restore it beside others")
+    if not without_pruned:
+        require_unpruned(backup.manifest)
     async with owner_session(platform.owner_pool) as session:
         if await session.connection.fetchval(SQL["has_registry"]):
             raise BackupRefused(reason="the database is in use; restore everything into an empty one")
     for tenant in backup.manifest.tenants:
         await create_role_of(platform.owner_pool, _checked(tenant.schema))
         await _restored(platform, backup, tenant, before=[], after=[])
-    await _restored_public(platform, backup)
+    given_up = [GIVE_UP.format(id=tenant.id) for tenant in backup.manifest.pruned]
+    await _restored_schema(platform, backup, "public", before=[], after=given_up)
     await migrate_public(platform.owner_pool)
     await migrate_tenants(platform.owner_pool)
     await replay(platform, [])
@@ -155,10 +168,6 @@ async def _restored(
         ],
         after=[*_migrations(schema, tenant.version), *after, END_SESSIONS.format(schema=schema)],
     )
-
-
-async def _restored_public(platform: Connected, backup: Backup) -> None:
-    await _restored_schema(platform, backup, "public", before=[], after=[])
 
 
 async def _restored_schema(

@@ -62,6 +62,7 @@ GDPR_EXAMPLES: dict[str, list[Any]] = {
             "grace_days": 30,
             "audit_details_days": None,
             "deactivated_people_days": 365,
+            "backups_days": 90,
         }
     ],
     "RetentionPreview": [{"items": [_DUE], "audit_details": 0, "deactivated_people": 0}],

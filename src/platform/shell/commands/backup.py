@@ -2,12 +2,14 @@
 
 import asyncio
 import os
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from shell.audit_key import ensure_audit_key
 from shell.backup import backup_key, open_backup, take_backup
+from shell.backup_pruning import Pruning, prune_backups
 from shell.commands.connect import command, connected, data_option, pools
 from shell.keys import ensure_key
 from shell.restoring import restore_all, restore_tenant
@@ -17,36 +19,65 @@ from shell.settings import load_settings
 MEBIBYTE = 2**20
 
 
-@click.command()
-@click.option(
+output_option = click.option(
     "-o",
     "--output",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("backups"),
     show_default=True,
-    help="Folder that the backup gets a folder of its own in.",
+    help="Folder in which each backup has a folder of its own.",
 )
+
+
+@click.command()
+@output_option
 @click.option("--tenant", help="Only this tenant (its slug); everything by default.")
 @data_option
 @command
 async def backup(output: Path, tenant: str | None, data: Path | None) -> None:
     """Back up the database as it is now, sealed under PLATFORM_BACKUP_KEY.
 
-    Keys, Redis and the object store are not in it.
+    Keys, Redis and the object store are not in it. Older backups in the same folder lose tenants that were
+    erased, or that they hold for longer than their retention policies say.
     """
     async with connected(data) as platform:
         made = await take_backup(platform, output, slug=tenant)
+        pruned = await prune_backups(platform, output, datetime.now(UTC))
     size = sum(file.size for file in made.manifest.files) / MEBIBYTE
     click.echo(f"{made.folder}: {len(made.manifest.tenants)} tenants, {size:.1f} MiB")
+    _tell(pruned)
+
+
+@click.command("prune-backups")
+@output_option
+@click.option("--dry-run", is_flag=True, help="Show what would be taken out, and take nothing.")
+@data_option
+@command
+async def prune(output: Path, dry_run: bool, data: Path | None) -> None:
+    """Take tenants out of backups that may hold them no more: the erased, and whose policy says so.
+
+    `eu-platform backup` does the same to older backups in its folder.
+    """
+    async with connected(data) as platform:
+        _tell(await prune_backups(platform, output, datetime.now(UTC), dry_run=dry_run))
+
+
+def _tell(pruned: list[Pruning]) -> None:
+    for each in pruned:
+        names = ", ".join(tenant.slug for tenant in each.tenants)
+        click.echo(f"{each.backup.manifest.id}: without {names}" + " (removed)" * each.is_whole)
 
 
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--tenant", help="Only this tenant (its slug), beside living others.")
+@click.option("--without-pruned", is_flag=True, help="Give up tenants that the backup holds no more.")
 @click.option("--check", is_flag=True, help="Only check that the backup is whole and unchanged.")
 @data_option
 @command
-async def restore(folder: Path, tenant: str | None, check: bool, data: Path | None) -> None:
+async def restore(
+    folder: Path, tenant: str | None, without_pruned: bool, check: bool, data: Path | None
+) -> None:
     """Restore a backup: one tenant beside living others, or everything into an empty database."""
     settings = load_settings(os.environ, data=data)
     opened = await asyncio.to_thread(open_backup, folder, backup_key(settings))
@@ -63,5 +94,5 @@ async def restore(folder: Path, tenant: str | None, check: bool, data: Path | No
             ensure_key(prepared)
             ensure_audit_key(prepared)
             async with pools(prepared) as platform:
-                number = await restore_all(platform, opened)
+                number = await restore_all(platform, opened, without_pruned=without_pruned)
         click.echo(f"Restored {taken}: {number} tenants.")

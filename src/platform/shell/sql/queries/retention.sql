@@ -2,19 +2,21 @@
 -- restricted stay.
 
 -- name: retention_policy
-SELECT transactional_days, user_activity_days, files_days, grace_days, audit_details_days, deactivated_people_days
+SELECT transactional_days, user_activity_days, files_days, grace_days, audit_details_days, deactivated_people_days,
+    backups_days
 FROM public.retention_policies WHERE tenant_id = $1;
 
 -- name: set_retention_policy
 INSERT INTO public.retention_policies
     (tenant_id, transactional_days, user_activity_days, files_days, grace_days, audit_details_days,
-     deactivated_people_days, changed_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+     deactivated_people_days, backups_days, changed_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 ON CONFLICT (tenant_id) DO UPDATE
 SET transactional_days = excluded.transactional_days, user_activity_days = excluded.user_activity_days,
     files_days = excluded.files_days, grace_days = excluded.grace_days,
     audit_details_days = excluded.audit_details_days,
-    deactivated_people_days = excluded.deactivated_people_days, changed_at = excluded.changed_at;
+    deactivated_people_days = excluded.deactivated_people_days, backups_days = excluded.backups_days,
+    changed_at = excluded.changed_at;
 
 -- name: tenants_to_retain
 SELECT id FROM public.tenants AS t
