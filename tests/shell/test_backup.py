@@ -169,13 +169,22 @@ async def test_backups_lose_who_may_be_in_them_no_more(
         await legal_holds.place(session, held.id, user_id=None, reason="case", by=held.id)
     whole = await take_backup(platform, tmp_path)
     own = await take_backup(platform, tmp_path, slug=leaves.slug)
+    other = Secret("a key from before, which was just as long as this one is")
+    foreign = await take_backup(
+        msgspec.structs.replace(
+            platform, settings=msgspec.structs.replace(platform.settings, backup_key=other)
+        ),
+        tmp_path,
+        slug=stays.slug,
+    )
     job = await requested(own_installation, erased)
     await run_job(own_installation.context, job.id)
 
     async def prune(days: int, *, dry_run: bool = False) -> dict[str, set[str]]:
         now = whole.manifest.taken_at + timedelta(days=days, minutes=1)
         done = await prune_backups(platform, tmp_path, now, dry_run=dry_run)
-        return {each.backup.manifest.id: {tenant.slug for tenant in each.tenants} for each in done}
+        assert done.unopened == [foreign.folder]
+        return {each.backup.manifest.id: {tenant.slug for tenant in each.tenants} for each in done.prunings}
 
     expected = {whole.manifest.id: {leaves.slug, erased.slug}, own.manifest.id: {leaves.slug}}
     assert await prune(30, dry_run=True) == expected

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from core.audit import AuditEntry
-from core.backup import BackedUpTenant, Stay, overdue, pruned
+from core.backup import BackedUpTenant, BackupRefused, Stay, overdue, pruned
 from shell.audit import append_platform_entry
 from shell.backup import MANIFEST, NAME, SEALED, Backup, backup_key, open_manifest, write_manifest
 from shell.commands.connect import AT_THE_MACHINE, Connected
@@ -37,24 +37,34 @@ class Pruning(msgspec.Struct, frozen=True):
         return manifest.public_version is None and len(self.tenants) == len(manifest.tenants)
 
 
-async def prune_backups(
-    platform: Connected, output: Path, now: datetime, *, dry_run: bool = False
-) -> list[Pruning]:
-    """Take out of the backups in a folder who is in them for too long; gives what was, or would be, taken.
+class Pruned(msgspec.Struct, frozen=True):
+    """What was, or would be, taken out, and the folders of backups that could not be opened."""
 
-    Raises BackupRefused for a backup that the key does not open, and DataFolderInUse while another is made
-    there. May be interrupted and run again.
+    prunings: list[Pruning]
+    unopened: list[Path]
+
+
+async def prune_backups(platform: Connected, output: Path, now: datetime, *, dry_run: bool = False) -> Pruned:
+    """Take out of the backups in a folder who is in them for too long.
+
+    A backup that the key does not open, such as one of an earlier key, stays as it is. Raises
+    DataFolderInUse while another is made there. May be interrupted and run again.
     """
     key = backup_key(platform.settings)
     with lock_data_folder(output):
         stays = await _stays(platform)
-        erased, done = frozenset(stay.id for stay in stays if stay.is_erased), list[Pruning]()
+        erased = frozenset(stay.id for stay in stays if stay.is_erased)
+        done = Pruned([], [])
         for folder in _finished(output):
-            backup = await asyncio.to_thread(open_manifest, folder, key)
+            try:
+                backup = await asyncio.to_thread(open_manifest, folder, key)
+            except BackupRefused:
+                done.unopened.append(folder)
+                continue
             found = Pruning(backup, overdue(backup.manifest, stays, now), erased)
             if not dry_run:
                 await _take_out(platform, found)
-            done += [found] if found.tenants else []
+            done.prunings.extend([found] if found.tenants else [])
         return done
 
 

@@ -9,7 +9,7 @@ import click
 
 from shell.audit_key import ensure_audit_key
 from shell.backup import backup_key, open_backup, take_backup
-from shell.backup_pruning import Pruning, prune_backups
+from shell.backup_pruning import Pruned, prune_backups
 from shell.commands.connect import command, connected, data_option, pools
 from shell.keys import ensure_key
 from shell.restoring import restore_all, restore_tenant
@@ -62,8 +62,10 @@ async def prune(output: Path, dry_run: bool, data: Path | None) -> None:
         _tell(await prune_backups(platform, output, datetime.now(UTC), dry_run=dry_run))
 
 
-def _tell(pruned: list[Pruning]) -> None:
-    for each in pruned:
+def _tell(pruned: Pruned) -> None:
+    for folder in pruned.unopened:
+        click.echo(f"{folder.name}: not pruned, as PLATFORM_BACKUP_KEY does not open it", err=True)
+    for each in pruned.prunings:
         names = ", ".join(tenant.slug for tenant in each.tenants)
         click.echo(f"{each.backup.manifest.id}: without {names}" + " (removed)" * each.is_whole)
 
