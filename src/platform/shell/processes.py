@@ -18,7 +18,6 @@ from shell.restarts import Restarts
 from shell.settings import PREFIX, Secret, Settings
 
 STOP_SECONDS = 3.0
-RESTART_SECONDS = 1.0
 LOG_LINES = 8
 
 
@@ -97,7 +96,7 @@ class Supervisor:
             if self._restarts.are_too_many(program.name):
                 log = self.log_of(program)
                 raise ProcessDidNotStay(name=program.name, log=log, tail=_tail(log))
-            time.sleep(RESTART_SECONDS)
+            time.sleep(self._restarts.pause_seconds(program.name))
             self._start(program)
 
     def stop(self) -> None:

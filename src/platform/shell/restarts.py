@@ -4,6 +4,7 @@ import time
 
 RESTARTS = 5
 RESTARTS_WITHIN_SECONDS = 60.0
+PAUSE_SECONDS = 1.0
 
 
 class Restarts:
@@ -19,3 +20,7 @@ class Restarts:
         ends = [end for end in self._ends.get(name, []) if now - end < RESTARTS_WITHIN_SECONDS]
         self._ends[name] = [*ends, now]
         return len(ends) >= RESTARTS
+
+    def pause_seconds(self, name: str) -> float:
+        """How long to wait before it is started again: what ended once is missed, and started at once."""
+        return PAUSE_SECONDS if len(self._ends.get(name, [])) > 1 else 0.0
