@@ -11,23 +11,37 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from core.audit import SYSTEM
 from core.backup import BackedUpTenant, BackupRefused, Manifest, Stay, overdue
 from core.errors import SettingInvalid
+from core.membership import UserState
+from core.permission import Role
 from core.retention import RetentionPolicy
 from core.tenant import Tenant, TenantState
 from jobs.runner import run_job
-from shell import deletion_ledger, legal_holds, retention, tenants
+from shell import deletion_ledger, legal_holds, persons, retention, tenants, users
 from shell.backup import backup_key, open_backup, take_backup
 from shell.backup_pruning import prune_backups
 from shell.commands.connect import Connected
 from shell.object_store import ObjectStore
+from shell.persons import Correction
 from shell.postgres_tools import ToolFailed
 from shell.restoring import restore_all, restore_tenant
 from shell.session import platform_session, tenant_session
 from shell.settings import Secret, Settings
+from shell.users import Changer, UserChange
 from tests.erasure import INVOICE, filled, requested, require_erased
 from tests.events import store, usage
-from tests.installation import Installation, administrator, current, database_url, found, installed, rows
+from tests.installation import (
+    Installation,
+    add_account,
+    administrator,
+    current,
+    database_url,
+    found,
+    installed,
+    rows,
+)
 from tests.waiting import until
 
 KEY = Secret("a key of backups that is long enough, and random elsewhere")
@@ -79,10 +93,55 @@ async def test_one_tenant_is_put_back_while_others_live_on(
     assert await events(own_installation, tenant) == before
     assert {f"other-{index}" for index in range(written)} <= await events(own_installation, other)
     assert written > 0
-    query = f"SELECT count(*) FROM {tenant.schema}.sessions WHERE revoked_at IS NULL"
-    assert (await rows(own_installation, query)) == [{"count": 0}]
     query = "SELECT chain FROM public.audit_log WHERE action = 'backup.restored' ORDER BY chain"
     assert {row["chain"] for row in await rows(own_installation, query)} == {"platform", tenant.chain}
+
+
+async def test_people_stay_who_they_are_unless_they_are_put_back_too(
+    own_installation: Installation, tmp_path: Path
+) -> None:
+    platform, tenant = connected(own_installation), await found(own_installation)
+    names = ("chief", "restricted", "deactivated", "erased", "renamed")
+    people = {name: (await add_account(own_installation, tenant, Role.OWNER)).id for name in names}
+    chief = Changer(people["chief"], Role.OWNER)
+    async with administrator(own_installation.admin_url) as admin:
+        await admin.execute(
+            f"INSERT INTO {tenant.schema}.anomalies SELECT gen_random_uuid(), current_date, 'cpu',"
+            " 1, 1, 1, 1, 1, 'high', now(), now(), $1, 'Ada was here'",
+            people["erased"],
+        )
+    backup = await take_backup(platform, tmp_path, slug=tenant.slug)
+    async with tenant_session(own_installation.pool, tenant_id=tenant.id) as session:
+        await persons.restrict(session, people["restricted"], reason="a dispute", by=chief)
+        gone = UserChange(state=UserState.DEACTIVATED)
+        await users.change(session, people["deactivated"], gone, by=chief)
+        await persons.rectify(session, people["renamed"], Correction(full_name="Grace"), by=chief)
+        await session.connection.execute("UPDATE users SET password_hash = 'new'")
+    async with platform_session(own_installation.pool) as platform_:
+        await persons.erase(platform_, tenant.id, people["erased"], by=chief, actor=SYSTEM)
+    joined = await add_account(own_installation, tenant, Role.MEMBER)
+
+    async def everybody() -> dict[object, tuple[object, ...]]:
+        query = f"SELECT id, state, full_name, password_hash FROM {tenant.schema}.users"
+        return {row["id"]: tuple(row.values())[1:] for row in await rows(own_installation, query)}
+
+    async def are_open() -> int:
+        query = f"SELECT count(*) AS open FROM {tenant.schema}.sessions WHERE revoked_at IS NULL"
+        [row] = await rows(own_installation, query)
+        return int(str(row["open"]))
+
+    now, open_now = await everybody(), await are_open()
+    notes = f"SELECT note FROM {tenant.schema}.anomalies"
+    assert await restore_tenant(platform, backup, tenant.slug)
+    assert (await everybody(), await are_open()) == (now, open_now)
+    assert joined.id in now
+    assert await rows(own_installation, notes) == [{"note": None}], "the erased person's note is not back"
+    assert not await restore_tenant(platform, backup, tenant.slug, with_people=True)
+    assert await everybody() == {
+        person: ("ACTIVE", "Ada Lovelace", "none") for name, person in people.items() if name != "erased"
+    }
+    assert await are_open() == 0
+    assert await rows(own_installation, notes) == [{"note": None}]
 
 
 async def test_what_would_lose_an_invoice_is_refused_and_changes_nothing(

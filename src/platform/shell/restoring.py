@@ -1,8 +1,8 @@
 """Restoring backups: one tenant beside living others, or everything into an empty database.
 
 Each schema is one transaction, which replaces what is there and brings it up to date; what is interrupted
-changes nothing. Sessions that the backup remembers are ended, and what the deletion ledger says
-was erased is erased again.
+changes nothing. People who are there stay as they are; where they come from the backup, their sessions are
+ended, and what the deletion ledger says was erased is erased again.
 """
 
 import asyncio
@@ -32,6 +32,29 @@ OF_THE_SCHEMA_ITSELF = (" SCHEMA - public ", " - SCHEMA public ")
 """Entries of a dump's table of contents about `public` itself, which every database has."""
 
 LOCK_SECONDS = 30
+
+PEOPLE = ("users", "sessions", "refresh_tokens", "recovery_codes", "password_resets", "invitations")
+"""Tables of people, each after those that it refers to."""
+
+PEOPLE_STAY = """
+UPDATE {schema}.anomalies SET note = NULL WHERE acknowledged_by IN (
+    SELECT id FROM {schema}.users EXCEPT SELECT id FROM {replaced}.users
+);
+TRUNCATE {tables};
+DO $$
+DECLARE
+    kept text;
+    columns text;
+BEGIN
+    FOREACH kept IN ARRAY '{{{names}}}'::text[] LOOP
+        SELECT string_agg(quote_ident(attname), ', ') INTO columns
+        FROM pg_attribute
+        WHERE attrelid = ('{replaced}.' || kept)::regclass AND attnum > 0 AND NOT attisdropped;
+        EXECUTE format('INSERT INTO {schema}.%1$I (%2$s) SELECT %2$s FROM {replaced}.%1$I', kept, columns);
+    END LOOP;
+END $$;
+"""
+"""Who was erased, restricted, deactivated or corrected stays so, and no old password is good again."""
 
 NO_INVOICE_IS_LOST = """
 DO $$
@@ -81,21 +104,30 @@ FROM (SELECT uuid_send(gen_random_uuid()) AS salt) AS made;
 """A tenant that has no schema any more is closed, and erased with all others that the ledger knows."""
 
 
-async def restore_tenant(platform: Connected, backup: Backup, slug: str) -> None:
+async def restore_tenant(
+    platform: Connected, backup: Backup, slug: str, *, with_people: bool = False
+) -> bool:
     """Put one tenant back to what it was, beside others that live on.
 
-    Raises BackupRefused for a backup without it, for a tenant that the registry does not have as open, and
-    ToolFailed where invoices were issued since, which would be lost.
+    Its people stay who and what they are now, unless they are to be put back, too, or its schema is gone;
+    gives whether they stayed. Raises BackupRefused for a backup without it, for a tenant that the registry
+    does not have as open, and ToolFailed where invoices were issued since, which would be lost.
     """
     wanted = backup.manifest.tenant(slug)
     tenant = await _registered(platform, wanted)
     schema = _checked(wanted.schema)
     await create_role_of(platform.owner_pool, schema)
     before, after = [IS_OPEN.format(id=tenant.id)], list[str]()
-    if await _exists(platform, schema):
+    exists = await _exists(platform, schema)
+    if exists:
         replaced = schema.replace("tenant_", "replaced_", 1)[:63]
         before.append(f"ALTER SCHEMA {schema} RENAME TO {replaced};")
-        after.append(NO_INVOICE_IS_LOST.format(schema=schema, replaced=replaced))
+        after += [
+            _sessions_end(schema) if with_people else _people_stay(schema, replaced),
+            NO_INVOICE_IS_LOST.format(schema=schema, replaced=replaced),
+        ]
+    else:
+        after.append(_sessions_end(schema))
     await _restored(platform, backup, wanted, before=before, after=after)
     await replay(platform, [])
     details = {"backup": backup.manifest.id, "taken_at": backup.manifest.taken_at.isoformat()}
@@ -103,6 +135,7 @@ async def restore_tenant(platform: Connected, backup: Backup, slug: str) -> None
     async with owner_session(platform.owner_pool) as session:
         await append_tenants_entry(session, tenant, entry)
         await append_platform_entry(session, entry)
+    return exists and not with_people
 
 
 async def restore_all(platform: Connected, backup: Backup, *, without_pruned: bool = False) -> int:
@@ -122,7 +155,7 @@ async def restore_all(platform: Connected, backup: Backup, *, without_pruned: bo
             raise BackupRefused(reason="the database is in use; restore everything into an empty one")
     for tenant in backup.manifest.tenants:
         await create_role_of(platform.owner_pool, _checked(tenant.schema))
-        await _restored(platform, backup, tenant, before=[], after=[])
+        await _restored(platform, backup, tenant, before=[], after=[_sessions_end(tenant.schema)])
     given_up = [GIVE_UP.format(id=tenant.id) for tenant in backup.manifest.pruned]
     await _restored_schema(platform, backup, "public", before=[], after=given_up)
     await migrate_public(platform.owner_pool)
@@ -166,8 +199,17 @@ async def _restored(
             *before,
             f"DROP SCHEMA IF EXISTS {schema} CASCADE;",
         ],
-        after=[*_migrations(schema, tenant.version), *after, END_SESSIONS.format(schema=schema)],
+        after=[*_migrations(schema, tenant.version), *after],
     )
+
+
+def _people_stay(schema: str, replaced: str) -> str:
+    tables = ", ".join(f"{schema}.{name}" for name in PEOPLE)
+    return PEOPLE_STAY.format(schema=schema, replaced=replaced, tables=tables, names=",".join(PEOPLE))
+
+
+def _sessions_end(schema: str) -> str:
+    return END_SESSIONS.format(schema=schema)
 
 
 async def _restored_schema(

@@ -73,12 +73,19 @@ def _tell(pruned: Pruned) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--tenant", help="Only this tenant (its slug), beside living others.")
+@click.option("--with-people", is_flag=True, help="Put the tenant's people back, too, as they were then.")
 @click.option("--without-pruned", is_flag=True, help="Give up tenants that the backup holds no more.")
 @click.option("--check", is_flag=True, help="Only check that the backup is whole and unchanged.")
 @data_option
 @command
 async def restore(
-    folder: Path, tenant: str | None, without_pruned: bool, check: bool, data: Path | None
+    folder: Path,
+    tenant: str | None,
+    *,
+    with_people: bool,
+    without_pruned: bool,
+    check: bool,
+    data: Path | None,
 ) -> None:
     """Restore a backup: one tenant beside living others, or everything into an empty database."""
     settings = load_settings(os.environ, data=data)
@@ -88,8 +95,9 @@ async def restore(
         click.echo(f"{taken} is whole: {len(opened.manifest.tenants)} tenants.")
     elif tenant is not None:
         async with connected(data) as platform:
-            await restore_tenant(platform, opened, tenant)
-        click.echo(f"{tenant} is what it was in {taken}. Its people log in again.")
+            have_stayed = await restore_tenant(platform, opened, tenant, with_people=with_people)
+        people = "Its people are who they are now." if have_stayed else "Its people log in again."
+        click.echo(f"{tenant} is what it was in {taken}. {people}")
     else:
         with any_servers(settings) as located:
             prepared = await prepare_roles(located.settings)
