@@ -224,7 +224,7 @@ def test_a_process_that_is_killed_is_started_again_and_leaves_nothing_behind(
     running.until(lambda: is_ready(port))
 
 
-@pytest.mark.parametrize("name", ["postgres", "redis-server"])
+@pytest.mark.parametrize("name", ["postgres", "valkey-server"])
 def test_an_embedded_server_that_is_killed_is_started_again(running: Run, port: int, name: str) -> None:
     def server() -> psutil.Process | None:
         found = [process for process in running.processes() if runs(process) and process.name() == name]

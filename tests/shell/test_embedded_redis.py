@@ -99,10 +99,12 @@ def test_it_listens_on_no_network_address(tmp_path: Path) -> None:
 def test_only_the_starter_can_read_what_is_stored_and_logged(tmp_path: Path) -> None:
     with started(tmp_path) as server, client(server) as redis:
         redis.set("kept", "42")
-        folders = [tmp_path / "logs", tmp_path / "redis", tmp_path / "redis" / "socket"]
+        home = tmp_path / "redis"
+        folders = [tmp_path / "logs", home, home / "socket", home / "appendonlydir"]
         assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
-        files = [tmp_path / "logs" / "redis.log", *(tmp_path / "redis").glob("*.*")]
-        assert {file.name for file in files} == {"redis.log", "redis.pid", "appendonly.aof"}
+        stored = list((home / "appendonlydir").iterdir())
+        assert any(b"kept" in file.read_bytes() for file in stored)
+        files = [tmp_path / "logs" / "redis.log", home / "redis.pid", *stored]
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
         assert psutil.Process(server.pid).uids().real == os.geteuid()
 

