@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
+from functools import reduce
 from io import StringIO
 from itertools import pairwise
+from operator import add
 from random import Random
 
 import polars as pl
@@ -97,7 +99,7 @@ def test_records_come_by_day_and_resource(events: list[Row]) -> None:
 
 
 def test_thousands_of_tenths_are_exactly_hundreds() -> None:
-    assert sum([0.1] * 10_000) != 1_000  # what floats would make of it
+    assert reduce(add, [0.1] * 10_000) != 1_000  # what floats would make of it
     daily = daily_usage(frame([(1, "cpu", Decimal("0.1"))] * 10_000), first_day=FIRST_DAY)
     assert daily.rows() == [(FIRST_DAY, "cpu", Decimal(1_000), 10_000)]
 

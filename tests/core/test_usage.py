@@ -218,7 +218,7 @@ def test_what_is_no_json_is_malformed(body: bytes, *, cloud_events: bool) -> Non
     ids=["open", "millions", "closed", "objects", "in a text", "in what is ignored", "in the attributes"],
 )
 def test_json_of_thousands_of_levels_is_malformed(body: bytes, *, cloud_events: bool) -> None:
-    with pytest.raises(MalformedBody, match="nested too deeply"):
+    with pytest.raises(MalformedBody, match=r"nested too deeply|truncated"):  # how deep is for Python to say
         admit(body, WINDOW, cloud_events=cloud_events)
 
 

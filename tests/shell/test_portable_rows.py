@@ -59,8 +59,7 @@ def read(content: bytes, format_: Format, *, piece: int = 7, table: PortableTabl
     found = [
         row for start in range(0, len(content), piece) for row in each.feed(content[start : start + piece])
     ]
-    each.end()
-    return found
+    return [*found, *each.end()]
 
 
 def as_taken_back(row: Sequence[str | None]) -> Cells:

@@ -39,8 +39,8 @@ class Reader(Protocol):
         """The rows that the piece completes."""
         ...
 
-    def end(self) -> None:
-        """Raise PackageRefused where the file ends in the middle."""
+    def end(self) -> list[Cells]:
+        """The rows that only the end of the file completes; raises PackageRefused in the middle of one."""
         ...
 
 
@@ -124,12 +124,16 @@ class JsonReader:
         self._table = table
         self._lines = _Lines(b"\n")
         self._names = {column.name for column in table.columns}
-        self.end = self._lines.end
 
     def feed(self, piece: bytes) -> Iterator[Cells]:
         """The rows that the piece completes."""
         for line in self._lines.feed(piece):
             yield self._row(line)
+
+    def end(self) -> list[Cells]:
+        """None; raises PackageRefused in the middle of a row."""
+        self._lines.end()
+        return []
 
     def _row(self, line: bytes) -> Cells:
         try:
@@ -172,11 +176,12 @@ class CsvReader:
             elif sum(map(len, self._open)) > LONGEST_ROW:
                 raise PackageRefused(reason="a row is too long")
 
-    def end(self) -> None:
-        """Raise PackageRefused where the file ends in the middle."""
+    def end(self) -> list[Cells]:
+        """None; raises PackageRefused in the middle of a row."""
         self._lines.end()
         if self._open or not self._is_headed:
             raise PackageRefused(reason="a file ends in the middle of a row")
+        return []
 
     def _record(self, record: bytes) -> Iterator[Cells]:
         fields = self._fields(record)
@@ -225,20 +230,20 @@ class XmlReader:
         self._parser.CharacterDataHandler = self._text.append
 
     def feed(self, piece: bytes) -> Iterator[Cells]:
-        """The rows that the piece completes."""
-        self._parse(piece, is_last=False)
-        rows, self._rows = self._rows, []
-        yield from rows
+        """The rows that are complete; the parser may wait with some for what follows (CVE-2023-52425)."""
+        yield from self._parsed(piece, is_last=False)
 
-    def end(self) -> None:
-        """Raise PackageRefused where the file ends in the middle."""
-        self._parse(b"", is_last=True)
+    def end(self) -> list[Cells]:
+        """The rows that the parser has waited with; raises PackageRefused in the middle of one."""
+        return self._parsed(b"", is_last=True)
 
-    def _parse(self, piece: bytes, *, is_last: bool) -> None:
+    def _parsed(self, piece: bytes, *, is_last: bool) -> list[Cells]:
         try:
             self._parser.Parse(piece, is_last)
         except expat.ExpatError as error:
             raise PackageRefused(reason=f"{self._table.name} is no well-formed XML") from error
+        rows, self._rows = self._rows, []
+        return rows
 
     def _refuse_doctype(self, *_: object) -> None:
         raise PackageRefused(reason="a document type")

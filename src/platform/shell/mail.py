@@ -2,6 +2,7 @@
 
 import asyncio
 import email
+import email.errors
 import email.policy
 import secrets
 import smtplib
@@ -21,6 +22,10 @@ from shell.settings import Secret, Settings
 
 TIMEOUT_SECONDS = 10
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+NO_ADDRESS = (ValueError, IndexError, email.errors.MessageError)
+"""What the parser of addresses raises for what is none, in one version of Python or another."""
 
 
 class MailNotSent(PlatformError):
@@ -45,7 +50,7 @@ async def send(settings: Settings, mail: Mail) -> None:
     """Send a mail; raises MailNotSent, which tells nothing of it."""
     try:
         await asyncio.to_thread(_send, settings, mail)
-    except (OSError, smtplib.SMTPException, ValueError, IndexError) as error:  # the last two: no address
+    except (OSError, smtplib.SMTPException, *NO_ADDRESS) as error:
         # Not `from error`: what the mail server says, and logs would show, repeats the recipient's address.
         MAILS.labels("failed").inc()
         raise MailNotSent(reason=type(error).__name__) from None

@@ -16,7 +16,7 @@ import msgspec
 from core.audit import Actor, AuditEntry
 from core.package import Origin, PackageRefused
 from core.portability import Format, Kind, PortableColumn, PortableTable
-from core.portable_parsing import bytes_literal, copy_line, reader
+from core.portable_parsing import Cells, bytes_literal, copy_line, reader
 from core.registration import Organisation, require_valid, time_zone_of
 from core.tenant import Tenant
 from shell import provisioning, tenants
@@ -200,12 +200,15 @@ class _Lines:
             raise PackageRefused(reason=f"{self._member.path} was changed while it was read")
 
     def _lines(self) -> Iterator[bytes]:
+        for cells in self._rows():
+            self.rows += 1
+            yield copy_line([*cells, *(_filler(column.kind) for column in self._target.fillers)])
+
+    def _rows(self) -> Iterator[Cells]:
         for piece in self._member.pieces():
             self._digest.update(piece)
-            for cells in self._reader.feed(piece):
-                self.rows += 1
-                yield copy_line([*cells, *(_filler(column.kind) for column in self._target.fillers)])
-        self._reader.end()
+            yield from self._reader.feed(piece)
+        yield from self._reader.end()
 
 
 def _filler(kind: Kind) -> str:
