@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
 import click
 
@@ -18,19 +20,23 @@ from shell.settings import load_settings
 
 MEBIBYTE = 2**20
 
+Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
-output_option = click.option(
-    "-o",
-    "--output",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("backups"),
-    show_default=True,
-    help="Folder in which each backup has a folder of its own.",
-)
+
+def output_option(*, exists: bool) -> Callable[[Decorated], Decorated]:
+    """The option that names where backups are; a folder that does not exist may be a mistake."""
+    return click.option(
+        "-o",
+        "--output",
+        type=click.Path(exists=exists, file_okay=False, path_type=Path),
+        default=Path("backups"),
+        show_default=True,
+        help="Folder in which each backup has a folder of its own.",
+    )
 
 
 @click.command()
-@output_option
+@output_option(exists=False)
 @click.option("--tenant", help="Only this tenant (its slug); everything by default.")
 @data_option
 @command
@@ -49,7 +55,7 @@ async def backup(output: Path, tenant: str | None, data: Path | None) -> None:
 
 
 @click.command("prune-backups")
-@output_option
+@output_option(exists=True)
 @click.option("--dry-run", is_flag=True, help="Show what would be taken out, and take nothing.")
 @data_option
 @command
@@ -59,7 +65,9 @@ async def prune(output: Path, dry_run: bool, data: Path | None) -> None:
     `eu-platform backup` does the same to older backups in its folder.
     """
     async with connected(data) as platform:
-        _tell(await prune_backups(platform, output, datetime.now(UTC), dry_run=dry_run))
+        pruned = await prune_backups(platform, output, datetime.now(UTC), dry_run=dry_run)
+    _tell(pruned)
+    click.echo(f"{len(pruned.prunings)} backups {'would be' if dry_run else 'were'} pruned")
 
 
 def _tell(pruned: Pruned) -> None:
