@@ -44,6 +44,7 @@ NEEDED: dict[str, Permission] = {
     "getUser": Permission.USERS_READ,
     "updateUser": Permission.USERS_WRITE,
     "deactivateUser": Permission.USERS_WRITE,
+    "endUserSessions": Permission.USERS_WRITE,
     "listInvitations": Permission.USERS_READ,
     "createInvitation": Permission.USERS_WRITE,
     "revokeInvitation": Permission.USERS_WRITE,

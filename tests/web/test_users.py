@@ -85,6 +85,27 @@ async def test_deactivation_ends_sessions_for_good(api: Api, tenant: Tenant) -> 
     assert len(await entries(api, tenant)) == 2
 
 
+async def test_an_administrator_ends_anothers_sessions_and_the_account_stays(
+    api: Api, tenant: Tenant, other_tenant: Tenant
+) -> None:
+    owner, admin = await api.as_(Role.OWNER, tenant), await api.as_(Role.ADMIN, tenant)
+    member, stranger = await api.as_(Role.MEMBER, tenant), await api.as_(Role.OWNER, other_tenant)
+    path = f"./users/{member.account.id}/sessions"
+    problem_of(await member.send("DELETE", path), 403, "not-permitted")
+    problem_of(await stranger.send("DELETE", path), 404, "not-found")
+    problem_of(await admin.send("DELETE", f"./users/{uuid4()}/sessions"), 404, "not-found")
+    problem_of(await admin.send("DELETE", f"./users/{owner.account.id}/sessions"), 403, "role-too-high")
+    assert (await member.get("/auth/me")).status_code == 200
+    assert (await admin.send("DELETE", path)).status_code == 204
+    problem_of(await member.get("/auth/me"), 401, "not-authenticated")
+    assert (await owner.get("/auth/me")).status_code == 200
+    assert (await owner.get(f"./users/{member.account.id}")).json()["state"] == "ACTIVE"
+    query = "SELECT * FROM public.audit_log WHERE chain = $1 AND action = 'user.sessions_ended'"
+    done = {entry["subject"]: entry["outcome"] for entry in await rows(api.installation, query, tenant.chain)}
+    assert done[f"user:{member.account.id}"] == "success"
+    assert done[f"user:{owner.account.id}"] == "denied"
+
+
 async def test_an_admin_acts_on_no_owner_and_makes_none(api: Api, tenant: Tenant) -> None:
     owner, other = [await api.as_(Role.OWNER, tenant) for _ in range(2)]
     admin, member = await api.as_(Role.ADMIN, tenant), await api.as_(Role.MEMBER, tenant)

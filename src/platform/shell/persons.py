@@ -163,10 +163,7 @@ async def _locked(session: TenantSession, user_id: UUID, by: Changer, *, leaves:
 
     `leaves` says that the account will not be active afterwards, so that an owner must remain.
     """
-    found = await session.connection.fetch(SQL["lock_to_decide"], user_id, by.id)
-    known = {user.id: user for user in map(users.user_of, found)}
-    if user_id not in known:
-        raise NotFound(what="user")
+    known = await users.locked(session, user_id, by)
     person, role = known[user_id], users.current_role(by, known)
     if by.id != user_id:
         require_may_give(role, person.role)

@@ -16,7 +16,7 @@ from core.membership import (
     roles_beyond,
 )
 from core.permission import Role
-from shell import accounts
+from shell import accounts, login_sessions
 from shell.queries import SQL
 from shell.session import TenantSession
 
@@ -73,10 +73,7 @@ async def change(session: TenantSession, user_id: UUID, wanted: UserChange, *, b
 
     Raises NotFound, RoleTooHigh, LastOwner, ProcessingRestricted.
     """
-    rows = await session.connection.fetch(SQL["lock_to_decide"], user_id, by.id)
-    known = {user.id: user for user in map(user_of, rows)}
-    if user_id not in known:
-        raise NotFound(what="user")
+    known = await locked(session, user_id, by)
     before = known[user_id]
     require_unrestricted(before.state)
     after = _changed(before, wanted)
@@ -84,6 +81,22 @@ async def change(session: TenantSession, user_id: UUID, wanted: UserChange, *, b
     if after != before:
         await _write(session, before, after)
     return Changed(before, after)
+
+
+async def end_sessions(session: TenantSession, user_id: UUID, *, by: Changer) -> None:
+    """End all sessions of an account, which stays active. Raises NotFound, RoleTooHigh."""
+    known = await locked(session, user_id, by)
+    require_may_give(current_role(by, known), known[user_id].role)
+    await login_sessions.end_all(session, user_id, datetime.now(UTC))
+
+
+async def locked(session: TenantSession, user_id: UUID, by: Changer) -> dict[UUID, User]:
+    """An account, and all who matter to what is done with it, until the session ends; raises NotFound."""
+    rows = await session.connection.fetch(SQL["lock_to_decide"], user_id, by.id)
+    known = {user.id: user for user in map(user_of, rows)}
+    if user_id not in known:
+        raise NotFound(what="user")
+    return known
 
 
 async def require_unchanged(session: TenantSession, by: Changer) -> None:

@@ -134,6 +134,35 @@ async def deactivate_user(
     services.standings.forget(user_id)
 
 
+@delete(
+    "/users/{user_id:uuid}/sessions",
+    operation_id="endUserSessions",
+    summary="End a user's sessions",
+    status_code=204,
+    guards=[may(Permission.USERS_WRITE), stepped_up()],
+    responses=problems(*TENANT_PROBLEMS),
+)
+async def end_user_sessions(
+    tenant_id: FromPath[UUID],
+    user_id: FromPath[UUID],
+    request: Request[Any, Any, Any],
+    identity: NamedDependency[Identity],
+    services: NamedDependency[Services],
+) -> None:
+    """End all sessions of one of the tenant's people, as where a device was lost; the account stays as it is.
+
+    They cannot be renewed, and their access tokens are refused within 20 seconds everywhere.
+    """
+    actor = actor_of(request, identity)
+    async with (
+        refusals_audited(services, tenant_id, "user.sessions_ended", f"user:{user_id}", actor),
+        tenant_session(services.pool, tenant_id=tenant_id) as session,
+    ):
+        await users.end_sessions(session, user_id, by=Changer(identity.user_id, role_of(identity)))
+        await append_entry(session, AuditEntry("user.sessions_ended", f"user:{user_id}", actor))
+    services.standings.forget(user_id)
+
+
 async def _changed(
     session: TenantSession, user_id: UUID, wanted: UserChange, identity: Identity, actor: Actor
 ) -> Changed:
@@ -166,5 +195,7 @@ def _difference(changed: Changed) -> dict[str, str]:
 
 
 users_router = Router(
-    "/", route_handlers=[list_users, get_user, update_user, deactivate_user], tags=["People"]
+    "/",
+    route_handlers=[list_users, get_user, update_user, deactivate_user, end_user_sessions],
+    tags=["People"],
 )
