@@ -46,7 +46,7 @@ class AccessTokens:
         """Remember nothing yet."""
         self._ring = ring
         self._settings = settings
-        self._verified: OrderedDict[str, Claims] = OrderedDict()
+        self._verified: OrderedDict[str, tuple[Claims, Identity]] = OrderedDict()
         self._verified_with = ring.keys
 
     def issue(
@@ -84,20 +84,14 @@ class AccessTokens:
         if keys is not self._verified_with:
             self._verified.clear()
             self._verified_with = keys
-        claims = self._verified.get(token)
-        if claims is None:
+        found = self._verified.get(token)
+        if found is None:
             claims = self._checked(token)
-            self._remember(token, claims)
+            found = claims, _identity_of(claims)
+            self._remember(token, found)
+        claims, identity = found
         _require_current(claims, now)
-        return Identity(
-            user_id=claims.sub,
-            tenant_id=claims.tenant_id,
-            tenant_slug=claims.tenant,
-            role=claims.role,
-            jti=claims.jti,
-            session_id=claims.sid,
-            second_factor_at=claims.mfa_at,
-        )
+        return identity
 
     def _checked(self, token: str) -> Claims:
         """The claims of a token with a good signature by a known key."""
@@ -124,14 +118,26 @@ class AccessTokens:
                 raise
             return jwt.decode(token, self._ring.keys.verifying, ALGORITHMS)
 
-    def _remember(self, token: str, claims: Claims) -> None:
+    def _remember(self, token: str, found: tuple[Claims, Identity]) -> None:
         """Checking a signature costs more than everything else in a request, so it is done once per token.
 
         The whole text is the key: a text that differs anywhere is checked on its own.
         """
-        self._verified[token] = claims
+        self._verified[token] = found
         if len(self._verified) > REMEMBERED:
             self._verified.popitem(last=False)
+
+
+def _identity_of(claims: Claims) -> Identity:
+    return Identity(
+        user_id=claims.sub,
+        tenant_id=claims.tenant_id,
+        tenant_slug=claims.tenant,
+        role=claims.role,
+        jti=claims.jti,
+        session_id=claims.sid,
+        second_factor_at=claims.mfa_at,
+    )
 
 
 def _require_current(claims: Claims, now: datetime) -> None:

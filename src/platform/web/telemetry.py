@@ -1,23 +1,24 @@
 """Around every request: its id, one log line, and its metrics."""
 
+import os
 import re
 import time
-import uuid
 from typing import Any
 
-import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bound_contextvars
+from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from core.identity import Identity
+from shell.logs import quick_logger
 from shell.measures import REQUEST_SECONDS, REQUESTS
 
+ID_BYTES = 16
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNMATCHED = "(unmatched)"
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
-log = structlog.get_logger()
+log = quick_logger()
 
 
 class Telemetry:
@@ -43,11 +44,12 @@ class Telemetry:
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
-        with bound_contextvars(request_id=request_id):
-            try:
-                await self._app(scope, receive, noting_send)
-            finally:
-                _record(scope, status, time.perf_counter() - started)
+        unbound = bind_contextvars(request_id=request_id)
+        try:
+            await self._app(scope, receive, noting_send)
+        finally:
+            _record(scope, status, time.perf_counter() - started)
+            reset_contextvars(**unbound)
 
 
 def _request_id(scope: Any) -> str:
@@ -55,7 +57,7 @@ def _request_id(scope: Any) -> str:
     for name, value in scope["headers"]:
         if name == b"x-request-id" and REQUEST_ID.fullmatch(value.decode("latin-1")):
             return str(value.decode("latin-1"))
-    return uuid.uuid4().hex
+    return os.urandom(ID_BYTES).hex()
 
 
 def _record(scope: Any, status: int, seconds: float) -> None:
