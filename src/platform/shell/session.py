@@ -39,6 +39,10 @@ _BEGIN = {
 """How a transaction begins that is readonly, and one that is a snapshot."""
 
 
+_AS_IF_GONE = (InsufficientPrivilegeError, UndefinedTableError)
+"""What the database says of a schema that may be used no more: its tables are not even found."""
+
+
 class OwnersRole(StrEnum):
     """A role that the owner, and thus the worker, may become."""
 
@@ -94,13 +98,14 @@ async def tenant_session(
     Raises NotFound for an unknown tenant, TenantNotReady for one without a schema yet, TenantGone for one
     that is being erased.
     """
-    async with (
-        _while_open(pool, tenant_id, slug),
-        _transaction(pool, readonly=readonly, snapshot=snapshot) as connection,
-    ):
-        name, key = ("enter_tenant", tenant_id) if slug is None else ("enter_tenant_by_slug", slug)
-        row = await _entered(connection, name, key, begin=_BEGIN[readonly, snapshot])
-        yield TenantSession(connection, tenant_of(row))
+    name, key = ("enter_tenant", tenant_id) if slug is None else ("enter_tenant_by_slug", slug)
+    try:
+        async with _transaction(pool, readonly=readonly, snapshot=snapshot) as connection:
+            row = await _entered(connection, name, key, begin=_BEGIN[readonly, snapshot])
+            yield TenantSession(connection, tenant_of(row))
+    except _AS_IF_GONE:
+        await _require_open(pool, tenant_id, slug)
+        raise
 
 
 async def enter_tenant(session: Session, tenant_id: UUID) -> TenantSession:
@@ -117,9 +122,13 @@ async def recording_session(
 
     Raises what tenant_session does.
     """
-    async with _while_open(pool, tenant_id, slug), _transaction(pool, readonly=False) as connection:
-        row = await _entered(connection, "enter_tenant_to_record", tenant_id, slug)
-        yield TenantSession(connection, tenant_of(row))
+    try:
+        async with _transaction(pool, readonly=False) as connection:
+            row = await _entered(connection, "enter_tenant_to_record", tenant_id, slug)
+            yield TenantSession(connection, tenant_of(row))
+    except _AS_IF_GONE:
+        await _require_open(pool, tenant_id, slug)
+        raise
 
 
 @asynccontextmanager
@@ -152,18 +161,10 @@ async def owner_session(
         yield Session(connection)
 
 
-@asynccontextmanager
-async def _while_open(pool: Pool, tenant_id: UUID | None, slug: str | None) -> AsyncIterator[None]:
-    """Say that the tenant is gone where the database refuses a statement since an erasure has begun.
-
-    Tables of a schema that may be used no more are not found, as if they were not there.
-    """
-    try:
-        yield
-    except (InsufficientPrivilegeError, UndefinedTableError):
-        async with _transaction(pool, readonly=True) as connection:
-            _admitted(await connection.fetchrow(SQL["tenant_by_name"], tenant_id, slug))
-        raise
+async def _require_open(pool: Pool, tenant_id: UUID | None, slug: str | None) -> None:
+    """Raise what tenant_session does for a tenant that is not open: an erasure may have begun meanwhile."""
+    async with _transaction(pool, readonly=True) as connection:
+        _admitted(await connection.fetchrow(SQL["tenant_by_name"], tenant_id, slug))
 
 
 async def _entered(
