@@ -224,7 +224,7 @@ async def test_a_hold_waits_for_the_batch_of_audit_details_under_way_and_stops_t
     monkeypatch.setattr(retention, "BATCH", 2)
     tenant, person = await found(own_installation), uuid4()
     async with tenant_session(own_installation.pool, tenant_id=tenant.id) as session:
-        for _ in range(6):
+        for _ in range(40):
             await append_entry(session, AuditEntry("thing.done", "thing", Actor(ActorKind.USER, person)))
     await sequence_pending(own_installation.owner_pool)
     async with platform_session(own_installation.pool) as platform:
@@ -259,10 +259,11 @@ async def test_a_hold_waits_for_the_batch_of_audit_details_under_way_and_stops_t
             placing = asyncio.create_task(place_hold())
             await until(partial(waiting, 2))
         await placing
-    assert await erasing is None, "the next batch meets the hold"
-    query = "SELECT count(*) AS count FROM public.audit_log WHERE chain = $1 AND details IS NULL"
-    [left] = await rows(own_installation, query, tenant.chain)
-    assert left["count"] == 2, "the batch that was under way, and no other"
+        query = "SELECT count(*) FROM public.audit_log WHERE chain = $1 AND details IS NULL"
+        erased_before = await look.fetchval(query, tenant.chain)
+        await erasing
+        assert await look.fetchval(query, tenant.chain) == erased_before, "nothing is erased under the hold"
+    assert erased_before >= 2
 
 
 async def test_what_is_hidden_is_still_in_packages(

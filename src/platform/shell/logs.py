@@ -24,16 +24,13 @@ NUMBERS = (int, float, bool, type(None))
 """What has nothing to blank in it, whatever its value."""
 
 
-_BEGIN: tuple[Processor, ...] = (
-    structlog.contextvars.merge_contextvars,
-    structlog.processors.add_log_level,
-    structlog.processors.TimeStamper(fmt="iso", utc=True),
-)
-"""What every line begins with."""
-
-
 def configure_logs(*, service: str, level: str) -> None:
     """Send structlog and the standard library's loggers through the same JSON lines."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
     last: list[Processor] = [
         # Without local variables: they hold requests, with passwords and tokens in them.
         structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
@@ -41,7 +38,7 @@ def configure_logs(*, service: str, level: str) -> None:
         structlog.processors.JSONRenderer(_as_json),
     ]
     structlog.configure(
-        processors=[*_BEGIN, *last],
+        processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stdout),
         cache_logger_on_first_use=True,
@@ -49,7 +46,7 @@ def configure_logs(*, service: str, level: str) -> None:
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*_BEGIN, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
         )
     )
@@ -57,14 +54,6 @@ def configure_logs(*, service: str, level: str) -> None:
         handlers=[handler], level=max(logging.getLevelName(level), logging.WARNING), force=True
     )
     structlog.contextvars.bind_contextvars(service=service)
-
-
-def quick_logger() -> Any:
-    """A logger for lines that are written often, in which nothing can stand that must be blanked.
-
-    Whoever uses it answers for that: each value is a number, an id, or a name from one of our tables.
-    """
-    return structlog.wrap_logger(None, processors=[*_BEGIN, structlog.processors.JSONRenderer(_as_json)])
 
 
 def without_secrets(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -5,12 +5,12 @@ import re
 import time
 from typing import Any
 
+import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from core.identity import Identity
-from shell.logs import quick_logger
 from shell.measures import REQUEST_SECONDS, REQUESTS
 
 ID_BYTES = 16
@@ -18,7 +18,7 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNMATCHED = "(unmatched)"
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
-log = quick_logger()
+log = structlog.get_logger()
 
 
 class Telemetry:
