@@ -7,7 +7,7 @@ database refuses every row of every other tenant.
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import StrEnum
 from typing import Any, cast
 from uuid import UUID
@@ -37,10 +37,6 @@ _BEGIN = {
     (True, True): _SNAPSHOT,
 }
 """How a transaction begins that is readonly, and one that is a snapshot."""
-
-
-_AS_IF_GONE = (InsufficientPrivilegeError, UndefinedTableError)
-"""What the database says of a schema that may be used no more: its tables are not even found."""
 
 
 class OwnersRole(StrEnum):
@@ -83,29 +79,22 @@ async def platform_session(pool: Pool, *, readonly: bool = False) -> AsyncIterat
         yield Session(connection)
 
 
-@asynccontextmanager
-async def tenant_session(
+def tenant_session(
     pool: Pool,
     *,
     tenant_id: UUID | None = None,
     slug: str | None = None,
     readonly: bool = False,
     snapshot: bool = False,
-) -> AsyncIterator[TenantSession]:
+) -> AbstractAsyncContextManager[TenantSession]:
     """One transaction as a tenant, named by its id or its slug.
 
     With `snapshot` it only reads, and all its statements see the data as it was at the first of them.
     Raises NotFound for an unknown tenant, TenantNotReady for one without a schema yet, TenantGone for one
     that is being erased.
     """
-    name, key = ("enter_tenant", tenant_id) if slug is None else ("enter_tenant_by_slug", slug)
-    try:
-        async with _transaction(pool, readonly=readonly, snapshot=snapshot) as connection:
-            row = await _entered(connection, name, key, begin=_BEGIN[readonly, snapshot])
-            yield TenantSession(connection, tenant_of(row))
-    except _AS_IF_GONE:
-        await _require_open(pool, tenant_id, slug)
-        raise
+    query, key = ("enter_tenant", tenant_id) if slug is None else ("enter_tenant_by_slug", slug)
+    return _as_tenant(pool, tenant_id, slug, query, key, readonly=readonly, snapshot=snapshot)
 
 
 async def enter_tenant(session: Session, tenant_id: UUID) -> TenantSession:
@@ -114,21 +103,14 @@ async def enter_tenant(session: Session, tenant_id: UUID) -> TenantSession:
     return TenantSession(session.connection, tenant_of(row))
 
 
-@asynccontextmanager
-async def recording_session(
+def recording_session(
     pool: Pool, *, tenant_id: UUID | None = None, slug: str | None = None
-) -> AsyncIterator[TenantSession]:
+) -> AbstractAsyncContextManager[TenantSession]:
     """One transaction as a tenant that stores usage; with it commits a mark that there is some to close.
 
     Raises what tenant_session does.
     """
-    try:
-        async with _transaction(pool, readonly=False) as connection:
-            row = await _entered(connection, "enter_tenant_to_record", tenant_id, slug)
-            yield TenantSession(connection, tenant_of(row))
-    except _AS_IF_GONE:
-        await _require_open(pool, tenant_id, slug)
-        raise
+    return _as_tenant(pool, tenant_id, slug, "enter_tenant_to_record", tenant_id, slug)
 
 
 @asynccontextmanager
@@ -161,10 +143,29 @@ async def owner_session(
         yield Session(connection)
 
 
-async def _require_open(pool: Pool, tenant_id: UUID | None, slug: str | None) -> None:
-    """Raise what tenant_session does for a tenant that is not open: an erasure may have begun meanwhile."""
-    async with _transaction(pool, readonly=True) as connection:
-        _admitted(await connection.fetchrow(SQL["tenant_by_name"], tenant_id, slug))
+@asynccontextmanager
+async def _as_tenant(
+    pool: Pool,
+    tenant_id: UUID | None,
+    slug: str | None,
+    query: str,
+    *key: UUID | str | None,
+    readonly: bool = False,
+    snapshot: bool = False,
+) -> AsyncIterator[TenantSession]:
+    """A transaction that the query makes the tenant's.
+
+    Where the database refuses a statement since an erasure has begun, the tenant is gone. Tables of a schema
+    that may be used no more are not found, as if they were not there.
+    """
+    try:
+        async with _transaction(pool, readonly=readonly, snapshot=snapshot) as connection:
+            row = await _entered(connection, query, *key, begin=_BEGIN[readonly, snapshot])
+            yield TenantSession(connection, tenant_of(row))
+    except (InsufficientPrivilegeError, UndefinedTableError):
+        async with _transaction(pool, readonly=True) as connection:
+            _admitted(await connection.fetchrow(SQL["tenant_by_name"], tenant_id, slug))
+        raise
 
 
 async def _entered(
