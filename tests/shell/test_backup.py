@@ -20,7 +20,7 @@ from core.retention import RetentionPolicy
 from core.tenant import Tenant, TenantState
 from jobs.runner import run_job
 from shell import deletion_ledger, legal_holds, persons, retention, tenants, users
-from shell.backup import backup_key, open_backup, take_backup
+from shell.backup import PLAIN_MANIFEST, UNFINISHED_MANIFEST, backup_key, open_backup, take_backup
 from shell.backup_pruning import prune_backups
 from shell.commands.connect import Connected
 from shell.object_store import ObjectStore
@@ -253,9 +253,14 @@ async def test_backups_lose_who_may_be_in_them_no_more(
     assert await prune(30) == {whole.manifest.id: {leaves.slug}, own.manifest.id: {leaves.slug}}
     assert not own.folder.exists()
     shutil.copytree(with_leaver, whole.folder / leaves.schema)  # as if it had been cut off
+    for name in (PLAIN_MANIFEST, UNFINISHED_MANIFEST):
+        (whole.folder / name).write_bytes(b"{}")
     with pytest.raises(BackupRefused, match="not a part of it"):
         open_backup(whole.folder, KEY)
     assert await prune(31) == {}
+    query = "SELECT subject FROM public.audit_log WHERE action = 'backup.pruned' ORDER BY occurred_at"
+    told = [entry["subject"] for entry in await rows(own_installation, query)]
+    assert told == [f"tenant:{tenant.id}" for tenant in (erased, leaves, leaves)]
     left = open_backup(whole.folder, KEY)
     assert {tenant.slug for tenant in left.manifest.tenants} == {stays.slug, held.slug}
     with pytest.raises(BackupRefused, match=f"holds {leaves.slug} no more"):
@@ -273,8 +278,9 @@ async def test_who_is_not_known_here_stays_in_backups() -> None:
     tenant = BackedUpTenant(uuid4(), "acme", "tenant_acme", 1)
     now = datetime.now(UTC)
     manifest = Manifest(1, "x", now - timedelta(days=4_000), "18", 1, (tenant,), ())
-    assert overdue(manifest, [], now) == []
-    assert overdue(manifest, [Stay(tenant.id, 3_000, is_erased=False, is_held=False)], now) == [tenant]
+    assert overdue(manifest, {}, now) == []
+    [over] = overdue(manifest, {tenant.id: Stay(tenant.id, 3_000, is_erased=False, is_held=False)}, now)
+    assert (over.id, over.slug, over.schema) == (tenant.id, tenant.slug, tenant.schema)
 
 
 async def test_a_backup_that_was_touched_is_refused(own_installation: Installation, tmp_path: Path) -> None:

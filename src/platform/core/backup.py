@@ -1,6 +1,6 @@
 """Backups: what one holds, and which may be restored here."""
 
-from collections.abc import Container, Iterable
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -79,10 +79,14 @@ class Stay(msgspec.Struct, frozen=True):
     is_held: bool
 
 
-def overdue(manifest: Manifest, stays: Iterable[Stay], now: datetime) -> list[BackedUpTenant]:
+def overdue(manifest: Manifest, stays: Mapping[UUID, Stay], now: datetime) -> list[PrunedTenant]:
     """The tenants that a backup may hold no more by now; who is held, or not known here, stays."""
-    age, known = now - manifest.taken_at, {stay.id: stay for stay in stays}
-    return [tenant for tenant in manifest.tenants if tenant.id in known and _is_over(known[tenant.id], age)]
+    age = now - manifest.taken_at
+    return [
+        PrunedTenant(tenant.id, tenant.slug, tenant.schema, stay.is_erased)
+        for tenant in manifest.tenants
+        if (stay := stays.get(tenant.id)) is not None and _is_over(stay, age)
+    ]
 
 
 def _is_over(stay: Stay, age: timedelta) -> bool:
@@ -91,20 +95,14 @@ def _is_over(stay: Stay, age: timedelta) -> bool:
     return stay.is_erased or (stay.days is not None and age > timedelta(days=stay.days))
 
 
-def pruned(manifest: Manifest, tenants: Iterable[BackedUpTenant], erased: Container[UUID]) -> Manifest:
+def pruned(manifest: Manifest, tenants: Sequence[PrunedTenant]) -> Manifest:
     """The manifest without these tenants and their files."""
-    gone = {tenant.schema: tenant for tenant in tenants}
+    gone = {tenant.schema for tenant in tenants}
     return msgspec.structs.replace(
         manifest,
         tenants=tuple(tenant for tenant in manifest.tenants if tenant.schema not in gone),
         files=tuple(file for file in manifest.files if file.path.partition("/")[0] not in gone),
-        pruned=(
-            *manifest.pruned,
-            *(
-                PrunedTenant(tenant.id, tenant.slug, tenant.schema, tenant.id in erased)
-                for tenant in gone.values()
-            ),
-        ),
+        pruned=(*manifest.pruned, *tenants),
     )
 
 

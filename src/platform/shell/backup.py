@@ -46,6 +46,10 @@ NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 SHORTEST_KEY = 32
 MANIFEST = "manifest"
 SEALED = ".sealed"
+SEALED_MANIFEST = MANIFEST + SEALED
+PLAIN_MANIFEST, UNFINISHED_MANIFEST = "manifest.json", "manifest.part"
+"""What a manifest is made of, and what a killed process leaves of it."""
+
 LAST_MIGRATION = "SELECT max(version) FROM {schema}.schema_migrations"
 
 
@@ -97,10 +101,20 @@ async def take_backup(platform: Connected, output: Path, *, slug: str | None = N
     return Backup(folder, key, manifest)
 
 
+def folders_in(output: Path) -> list[Path]:
+    """The folders of backups, finished or not, the oldest first."""
+    return sorted(folder for folder in output.iterdir() if NAME.fullmatch(folder.name))
+
+
+def is_finished(folder: Path) -> bool:
+    """Whether it is a backup: it has a manifest."""
+    return (folder / SEALED_MANIFEST).is_file()
+
+
 def _remove_interrupted(output: Path) -> None:
     """Remove what a killed process has left: it may hold a dump that was not sealed yet."""
-    for folder in output.iterdir():
-        if NAME.fullmatch(folder.name) and not (folder / (MANIFEST + SEALED)).exists():
+    for folder in folders_in(output):
+        if not is_finished(folder):
             shutil.rmtree(folder)
 
 
@@ -181,11 +195,11 @@ def _sealed(folder: Path, key: Secret, dump: Path) -> list[BackupFile]:
 
 def write_manifest(folder: Path, key: Secret, manifest: Manifest) -> None:
     """Make of a folder a backup, or another one of what was one: whole or not at all, and for good."""
-    plain, part = folder / "manifest.json", folder / "manifest.part"
+    plain, part = folder / PLAIN_MANIFEST, folder / UNFINISHED_MANIFEST
     plain.write_bytes(msgspec.json.encode(manifest))
     seal_file(plain, part, key, f"{folder.name} {MANIFEST}")
     plain.unlink()
-    part.rename(folder / (MANIFEST + SEALED))
+    part.rename(folder / SEALED_MANIFEST)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -208,13 +222,12 @@ def open_backup(folder: Path, key: Secret) -> Backup:
 def open_manifest(folder: Path, key: Secret) -> Backup:
     """The backup in a folder, whose files were not looked at; raises BackupRefused."""
     folder = folder.resolve()
-    file = folder / (MANIFEST + SEALED)
-    if not file.is_file():
+    if not is_finished(folder):
         raise BackupRefused(
             reason="it has no manifest: the folder is another's, or the backup was interrupted"
         )
     try:
-        content = b"".join(opened_chunks(file, key, f"{folder.name} {MANIFEST}"))
+        content = b"".join(opened_chunks(folder / SEALED_MANIFEST, key, f"{folder.name} {MANIFEST}"))
     except SealedFileBroken as error:
         reason = "its manifest was changed, its folder was renamed, or the key is another"
         raise BackupRefused(reason=reason) from error

@@ -6,7 +6,6 @@ it is refused as touched until it is pruned again.
 
 import asyncio
 import shutil
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
@@ -14,9 +13,19 @@ from uuid import UUID
 import msgspec
 
 from core.audit import AuditEntry
-from core.backup import BackedUpTenant, BackupRefused, Stay, overdue, pruned
+from core.backup import BackupRefused, PrunedTenant, Stay, overdue, pruned
 from shell.audit import append_platform_entry
-from shell.backup import MANIFEST, NAME, SEALED, Backup, backup_key, open_manifest, write_manifest
+from shell.backup import (
+    PLAIN_MANIFEST,
+    SEALED_MANIFEST,
+    UNFINISHED_MANIFEST,
+    Backup,
+    backup_key,
+    folders_in,
+    is_finished,
+    open_manifest,
+    write_manifest,
+)
 from shell.commands.connect import AT_THE_MACHINE, Connected
 from shell.embedded.folder import lock_data_folder
 from shell.queries import SQL
@@ -27,8 +36,7 @@ class Pruning(msgspec.Struct, frozen=True):
     """The tenants that are taken out of a backup; the last of one tenant's own backup takes it along."""
 
     backup: Backup
-    tenants: list[BackedUpTenant]
-    erased: frozenset[UUID]
+    tenants: list[PrunedTenant]
 
     @property
     def is_whole(self) -> bool:
@@ -52,58 +60,51 @@ async def prune_backups(platform: Connected, output: Path, now: datetime, *, dry
     """
     key = backup_key(platform.settings)
     with lock_data_folder(output):
-        stays = await _stays(platform)
-        erased = frozenset(stay.id for stay in stays if stay.is_erased)
-        done = Pruned([], [])
-        for folder in _finished(output):
+        stays, done = await _stays(platform), Pruned([], [])
+        for folder in filter(is_finished, folders_in(output)):
             try:
                 backup = await asyncio.to_thread(open_manifest, folder, key)
             except BackupRefused:
                 done.unopened.append(folder)
                 continue
-            found = Pruning(backup, overdue(backup.manifest, stays, now), erased)
+            found = Pruning(backup, overdue(backup.manifest, stays, now))
             if not dry_run:
                 await _take_out(platform, found)
             done.prunings.extend([found] if found.tenants else [])
         return done
 
 
-async def _stays(platform: Connected) -> list[Stay]:
+async def _stays(platform: Connected) -> dict[UUID, Stay]:
     async with platform_session(platform.pool, readonly=True) as session:
         rows = await session.connection.fetch(SQL["stays_in_backups"])
-    return [msgspec.convert(dict(row), Stay) for row in rows]
-
-
-def _finished(output: Path) -> Iterator[Path]:
-    for folder in sorted(output.iterdir()):
-        if NAME.fullmatch(folder.name) and (folder / (MANIFEST + SEALED)).exists():
-            yield folder
+    return {row["id"]: msgspec.convert(dict(row), Stay) for row in rows}
 
 
 async def _take_out(platform: Connected, found: Pruning) -> None:
-    backup = found.backup
-    if found.is_whole:
-        await asyncio.to_thread(_remove, backup.folder)
-    else:
-        await asyncio.to_thread(_prune, found)
-    if found.tenants:
-        details = {"tenants": ",".join(str(tenant.id) for tenant in found.tenants)}
-        entry = AuditEntry("backup.pruned", f"backup:{backup.manifest.id}", AT_THE_MACHINE, details=details)
-        async with platform_session(platform.pool) as session:
+    """Audited first: what is cut off after that is done, and audited, again."""
+    async with platform_session(platform.pool) as session:
+        for tenant in found.tenants:
+            details = {"backup": found.backup.manifest.id}
+            entry = AuditEntry("backup.pruned", f"tenant:{tenant.id}", AT_THE_MACHINE, details=details)
             await append_platform_entry(session, entry)
+    await asyncio.to_thread(_remove if found.is_whole else _prune, found)
 
 
-def _remove(folder: Path) -> None:
+def _remove(found: Pruning) -> None:
     """Without its manifest it is no backup, and goes with the next one at the latest."""
-    (folder / (MANIFEST + SEALED)).unlink()
+    folder = found.backup.folder
+    (folder / SEALED_MANIFEST).unlink()
     shutil.rmtree(folder)
 
 
 def _prune(found: Pruning) -> None:
-    """Also remove folders that an earlier pruning took out of the manifest before it was cut off."""
-    backup, manifest = found.backup, found.backup.manifest
+    """Also remove what an earlier pruning has left that was cut off."""
+    folder, manifest = found.backup.folder, found.backup.manifest
+    for name in (PLAIN_MANIFEST, UNFINISHED_MANIFEST):
+        (folder / name).unlink(missing_ok=True)
     if found.tenants:
-        manifest = pruned(manifest, found.tenants, found.erased)
-        write_manifest(backup.folder, backup.key, manifest)
+        manifest = pruned(manifest, found.tenants)
+        write_manifest(folder, found.backup.key, manifest)
     for tenant in manifest.pruned:
-        shutil.rmtree(backup.folder / tenant.schema, ignore_errors=True)
+        if (folder / tenant.schema).exists():
+            shutil.rmtree(folder / tenant.schema)
