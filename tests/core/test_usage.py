@@ -207,7 +207,7 @@ def test_what_is_no_json_is_malformed(body: bytes, *, cloud_events: bool) -> Non
 @pytest.mark.parametrize(
     "body",
     [
-        b"[" * 2_000,
+        b"[" * 20_000,
         b"[" * MILLION,
         b"[" * 100_000 + b"]" * 100_000,
         b'[{"a":' * 50_000,
@@ -218,7 +218,7 @@ def test_what_is_no_json_is_malformed(body: bytes, *, cloud_events: bool) -> Non
     ids=["open", "millions", "closed", "objects", "in a text", "in what is ignored", "in the attributes"],
 )
 def test_json_of_thousands_of_levels_is_malformed(body: bytes, *, cloud_events: bool) -> None:
-    with pytest.raises(MalformedBody, match=r"nested too deeply|truncated"):  # how deep is for Python to say
+    with pytest.raises(MalformedBody, match="nested too deeply"):
         admit(body, WINDOW, cloud_events=cloud_events)
 
 

@@ -82,7 +82,7 @@ def test_the_demo_prints_usage_anomalies_and_invoices_that_add_up(tmp_path: Path
     secrets = [file.read_text() for file in (tmp_path / "secrets").iterdir()]
     logs = "".join(file.read_text() for file in (tmp_path / "logs").iterdir())
     assert logs
-    assert not re.search(r"\S@\S", logs), "an e-mail address"
+    assert "@" not in logs.replace("X86 TSC @ ", ""), "but for the clock that Redis names"
     assert [secret for secret in secrets if secret in logs + report + ran.stderr] == []
 
 

@@ -182,6 +182,12 @@ async def deactivated_people(pool: Pool, tenant_id: UUID, now: datetime) -> Deac
     return DeactivatedPeople(before, [row["id"] for row in rows])
 
 
+async def preview_deactivated_people(pool: Pool, tenant_id: UUID, now: datetime) -> int:
+    """How many people a run would erase by now."""
+    due = await deactivated_people(pool, tenant_id, now)
+    return 0 if due is None else len(due.ids)
+
+
 async def date_deactivations(session: TenantSession, now: datetime) -> None:
     """Count from now on for accounts of which nobody has said since when they are deactivated."""
     await session.connection.execute(SQL["date_deactivations"], now)

@@ -88,8 +88,8 @@ async def preview_retention(
     now = datetime.now(UTC)
     due = await retention.preview(services.pool, tenant_id, now)
     details = await retention.preview_audit_details(services.pool, tenant_id, now)
-    people = await retention.deactivated_people(services.pool, tenant_id, now)
-    return RetentionPreview(due, details, 0 if people is None else len(people.ids))
+    people = await retention.preview_deactivated_people(services.pool, tenant_id, now)
+    return RetentionPreview(due, details, people)
 
 
 retention_router = Router(

@@ -47,9 +47,8 @@ async def retain(slug: str | None, dry_run: bool, data: Path | None) -> None:
 async def _previewed(pool: Pool, tenant_id: UUID, now: datetime) -> list[tuple[str, int, int]]:
     """What a run would do to each target: how many rows it would hide, and delete for good."""
     due = await retention.preview(pool, tenant_id, now)
-    people = await retention.deactivated_people(pool, tenant_id, now)
     return [
         *((each.target.value, each.hidden_rows, each.deleted_rows) for each in due),
         ("audit_details", 0, await retention.preview_audit_details(pool, tenant_id, now)),
-        ("deactivated_people", 0, 0 if people is None else len(people.ids)),
+        ("deactivated_people", 0, await retention.preview_deactivated_people(pool, tenant_id, now)),
     ]
