@@ -196,10 +196,13 @@ def _sealed(folder: Path, key: Secret, dump: Path) -> list[BackupFile]:
 def write_manifest(folder: Path, key: Secret, manifest: Manifest) -> None:
     """Make of a folder a backup, or another one of what was one: whole or not at all, and for good."""
     plain, part = folder / PLAIN_MANIFEST, folder / UNFINISHED_MANIFEST
-    plain.write_bytes(msgspec.json.encode(manifest))
-    seal_file(plain, part, key, f"{folder.name} {MANIFEST}")
-    plain.unlink()
-    part.rename(folder / SEALED_MANIFEST)
+    try:
+        plain.write_bytes(msgspec.json.encode(manifest))
+        seal_file(plain, part, key, f"{folder.name} {MANIFEST}")
+        part.rename(folder / SEALED_MANIFEST)
+    finally:  # also where the disk is full: a backup with something else in it is refused
+        plain.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
