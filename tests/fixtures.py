@@ -13,7 +13,7 @@ import structlog
 from core.tenant import Tenant
 from shell.audit_key import ensure_audit_key
 from shell.keys import ensure_key
-from shell.logs import without_secrets
+from shell.logs import rendered
 from shell.migrations import migrate_public
 from shell.servers import held_servers
 from shell.settings import Settings
@@ -34,8 +34,7 @@ structlog.configure(
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.format_exc_info,
-        without_secrets,
-        structlog.processors.JSONRenderer(),
+        rendered,
     ],
     cache_logger_on_first_use=False,
 )

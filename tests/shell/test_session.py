@@ -20,7 +20,8 @@ from core.audit import SYSTEM, AuditEntry
 from core.errors import NotFound, PlatformError, TenantGone, TenantNotReady
 from core.tenant import Tenant, TenantState
 from shell.audit import append_entry, append_platform_entry
-from shell.database import Connection, ForgetfulConnection, Pool, open_pool
+from shell.database import Connection, ForgetfulConnection, Pool, itself, open_pool
+from shell.pipelining import connect
 from shell.queries import SQL, SQL_FOLDER
 from shell.session import owner_session, platform_session, tenant_session
 from shell.tables import UsageEvents
@@ -76,11 +77,16 @@ async def single(installation: Installation) -> AsyncIterator[Pool]:
     async def nothing(_: Connection) -> None:
         return
 
+    async def prepared(connection: Connection) -> None:
+        await itself(connection).prepare_companions()
+
     async with asyncpg.create_pool(
         installation.settings.database_url.value,
         min_size=1,
         max_size=1,
+        connect=connect,
         connection_class=ForgetfulConnection,
+        init=prepared,
         reset=nothing,
     ) as pool:
         yield pool

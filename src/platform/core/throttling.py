@@ -21,7 +21,7 @@ TIER = re.compile(r"(?P<name>[a-z][a-z0-9-]{0,39})=(?P<rate>[1-9][0-9]{0,6})/(?P
 ALMOST = 1e-6
 """A failure counts until all of it is forgiven, but not for an error of rounding."""
 
-LARGEST_PORTION = 20
+LARGEST_PORTION = 100
 """How many tokens a process takes from the common bucket at a time."""
 
 
@@ -39,7 +39,7 @@ class Limit(msgspec.Struct, frozen=True):
     @property
     def portion(self) -> int:
         """How many tokens a process may take at once: few of a small bucket, so that others get theirs."""
-        return max(1, min(LARGEST_PORTION, self.burst // 10))
+        return max(1, min(LARGEST_PORTION, self.burst // 20))
 
 
 class TierLimits(msgspec.Struct, frozen=True):

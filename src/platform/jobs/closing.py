@@ -15,7 +15,7 @@ from shell.announce import announce
 from shell.database import retried
 from shell.measures import AGGREGATED, ANOMALIES, RESOURCE_USAGE
 from shell.queries import SQL
-from shell.session import closing_session, platform_session, tenant_session
+from shell.session import closing_session, platform_session, reading_session
 
 
 async def close_tenant_days(context: WorkerContext, job: Job, progress: Progress) -> None:
@@ -38,6 +38,7 @@ async def _closed(context: WorkerContext, tenant_id: UUID) -> tuple[closing.Clos
     now = datetime.now(UTC)
     async with closing_session(context.pool, tenant_id) as session:
         closed = await closing.close_days(session, now)
+        session.commit_with_next()
         return closed, await costs.of_month(session, month_of(now, session.tenant.time_zone))
 
 
@@ -67,7 +68,7 @@ async def find_missed_days(context: WorkerContext) -> None:
 
 async def _has_open_days(context: WorkerContext, tenant_id: UUID, now: datetime) -> bool:
     try:
-        async with tenant_session(context.pool, tenant_id=tenant_id, readonly=True) as tenant_:
+        async with reading_session(context.pool, tenant_id) as tenant_:
             return await closing.has_open_days(tenant_, now)
     except TenantGone:  # deleted since it was listed: the others must not wait for it
         return False

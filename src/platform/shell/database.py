@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias, TypeVar, cast
 
 import asyncpg
 from asyncpg.exceptions import (
@@ -18,9 +19,11 @@ from asyncpg.exceptions import (
 )
 
 from shell.measures import POOL_SIZE
+from shell.pipelining import PipeliningTransport, connect, execution
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
+    from asyncpg.prepared_stmt import PreparedStatement
 
     from shell.spans import Tracing
 
@@ -61,20 +64,86 @@ QUERIES_PER_CONNECTION = 20_000
 
 FORGET = "RESET ROLE; RESET ALL"
 FORGET_AND_COMMIT = "RESET ROLE; RESET ALL; COMMIT"
+COMPANIONS = {
+    "platform_begin": "BEGIN",
+    "platform_begin_read_only": "BEGIN READ ONLY",
+    "platform_reset_role": "RESET ROLE",
+    "platform_reset_all": "RESET ALL",
+    "platform_commit": "COMMIT",
+}
+"""What travels with other statements, prepared on every connection by these names."""
+
+_BEGIN = execution("platform_begin")
+_BEGIN_READ_ONLY = execution("platform_begin_read_only")
+_FORGET_AND_COMMIT = (
+    execution("platform_reset_role") + execution("platform_reset_all") + execution("platform_commit")
+)
 
 
 class ForgetfulConnection(asyncpg.Connection):
-    """A connection that has nothing left to forget where it is given back after `commit_and_forget`."""
+    """A connection that has nothing left to forget where it is given back after it has committed.
+
+    To forget comes first, so that a transaction that has failed cannot end as if it had not.
+    """
 
     has_forgotten = False
+    _companions: "list[PreparedStatement[asyncpg.Record]]"
+    _transport: PipeliningTransport
+
+    def itself(self) -> "ForgetfulConnection":
+        """The connection, not the pool's proxy for it."""
+        return self
+
+    async def prepare_companions(self) -> None:
+        """Have prepared what travels with other statements, for as long as the connection lasts."""
+        self._companions = [await self.prepare(query, name=name) for name, query in COMPANIONS.items()]
+        await self.execute(FORGET)  # a Sync: before it, the time that a statement may take goes on
+
+    def begin_with_next(self, *, readonly: bool) -> None:
+        """Begin a transaction with the next statement, in one round trip.
+
+        That must be fetched, or executed with arguments: anything else raises RuntimeError.
+        """
+        self._transport.take_along(before=_BEGIN_READ_ONLY if readonly else _BEGIN)
+
+    def commit_with_next(self) -> None:
+        """Forget all that was set, and commit, with the next statement, the transaction's last.
+
+        As with `begin_with_next`; any statement after it raises RuntimeError, until `send_alone`.
+        """
+        self._transport.take_along(after=_FORGET_AND_COMMIT)
+
+    def send_alone(self) -> None:
+        """Take back what was asked to go with the next statement and has not gone."""
+        self._transport.take_nothing()
 
     async def commit_and_forget(self) -> None:
-        """Commit and forget all that was set, in one round trip: the last before it is given back.
+        """Commit and forget all that was set: the last before it is given back, in one round trip at most.
 
-        It forgets first, so that a transaction that has failed raises InFailedSQLTransactionError.
+        Raises InFailedSQLTransactionError where the transaction has failed.
         """
-        await self.execute(FORGET_AND_COMMIT)
+        has_ended = self._transport.has_sent_last and not self.is_in_transaction()
+        self.send_alone()
+        if not has_ended:
+            await self.execute(FORGET_AND_COMMIT)
         self.has_forgotten = True
+
+    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 -- the driver's signature
+        """Undo anything that outlived its transaction, unless the transaction ended with just that."""
+        if self.has_forgotten and not self.is_in_transaction():
+            self.has_forgotten = False
+        else:
+            await super().reset(timeout=timeout)
+
+    def get_reset_query(self) -> str:
+        """What undoes it."""
+        return FORGET
+
+
+def itself(connection: Connection) -> ForgetfulConnection:
+    """The connection that the pool has handed out a proxy of; raises InterfaceError where it is lost."""
+    connection.is_closed()  # which raises where nothing is behind the proxy any more
+    return cast("ForgetfulConnection", connection).itself()
 
 
 async def open_pool(
@@ -95,9 +164,9 @@ async def open_pool(
         max_queries=QUERIES_PER_CONNECTION,
         timeout=connect_seconds,
         command_timeout=statement_timeout_seconds + 5,
+        connect=connect,
         connection_class=ForgetfulConnection,
-        reset=_reset,
-        init=None if tracing is None else _traced_by(tracing),  # type: ignore[arg-type]  # the stubs want a wider one
+        init=partial(_prepare, tracing),
         server_settings={
             "application_name": name,
             "statement_timeout": milliseconds,
@@ -110,19 +179,10 @@ async def open_pool(
     return pool
 
 
-def _traced_by(tracing: "Tracing") -> Callable[[Any], Awaitable[None]]:
-    async def trace(connection: Connection) -> None:
+async def _prepare(tracing: "Tracing | None", connection: asyncpg.Connection) -> None:
+    await itself(connection).prepare_companions()
+    if tracing is not None:
         connection.add_query_logger(tracing.statement)
-
-    return trace
-
-
-async def _reset(connection: Connection) -> None:
-    """Undo anything that outlived its transaction, unless the transaction ended with just that."""
-    if isinstance(connection, ForgetfulConnection) and connection.has_forgotten:
-        connection.has_forgotten = False
-    else:
-        await connection.execute(FORGET)
 
 
 async def retried(work: Callable[[], Awaitable[Result]]) -> Result:

@@ -8,7 +8,7 @@ database refuses every row of every other tenant.
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any, cast
 from uuid import UUID
 
@@ -25,18 +25,17 @@ from piccolo.query.base import Query
 from core.errors import NotFound, TenantNotReady
 from core.pricing import Price, RateCard, rate_card
 from core.tenant import Tenant, TenantState, require_readable
-from shell.database import Connection, ForgetfulConnection, Pool
+from shell.database import Connection, ForgetfulConnection, Pool, itself
 from shell.measures import POOL_USED, POOL_WAIT
 from shell.queries import SQL
 
-_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-_BEGIN = {
-    (False, False): "BEGIN",
-    (True, False): "BEGIN READ ONLY",
-    (False, True): _SNAPSHOT,
-    (True, True): _SNAPSHOT,
-}
-"""How a transaction begins that is readonly, and one that is a snapshot."""
+
+class Access(Enum):
+    """What a transaction may do, as BEGIN says it."""
+
+    WRITE = "BEGIN"
+    READ = "BEGIN READ ONLY"
+    SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class OwnersRole(StrEnum):
@@ -55,6 +54,10 @@ class Session(msgspec.Struct, frozen=True):
         """The rows of a Piccolo query, run in this transaction."""
         statement, arguments = query.querystrings[0].compile_string()
         return [dict(row) for row in await self.connection.fetch(statement, *arguments)]
+
+    def commit_with_next(self) -> None:
+        """Have the next statement, the last, which has arguments, commit: a round trip less."""
+        itself(self.connection).commit_with_next()
 
 
 class TenantSession(Session, frozen=True):
@@ -75,7 +78,7 @@ _PRICES = msgspec.json.Decoder(list[Price])
 @asynccontextmanager
 async def platform_session(pool: Pool, *, readonly: bool = False) -> AsyncIterator[Session]:
     """One transaction on the shared schema; commits at its end, rolls back on any exception."""
-    async with _transaction(pool, readonly=readonly) as connection:
+    async with _transaction(pool, Access.READ if readonly else Access.WRITE) as connection:
         yield Session(connection)
 
 
@@ -94,7 +97,18 @@ def tenant_session(
     that is being erased.
     """
     query, key = ("enter_tenant", tenant_id) if slug is None else ("enter_tenant_by_slug", slug)
-    return _as_tenant(pool, tenant_id, slug, query, key, readonly=readonly, snapshot=snapshot)
+    access = Access.SNAPSHOT if snapshot else Access.READ if readonly else Access.WRITE
+    return _as_tenant(pool, tenant_id, slug, query, key, access=access)
+
+
+def reading_session(pool: Pool, tenant_id: UUID) -> AbstractAsyncContextManager[TenantSession]:
+    """One transaction as a tenant for one statement that reads, and with which it ends: two round trips.
+
+    Raises what tenant_session does; RuntimeError for a second statement.
+    """
+    return _as_tenant(
+        pool, tenant_id, None, "enter_tenant", tenant_id, access=Access.READ, one_statement=True
+    )
 
 
 async def enter_tenant(session: Session, tenant_id: UUID) -> TenantSession:
@@ -116,7 +130,7 @@ def recording_session(
 @asynccontextmanager
 async def closing_session(pool: Pool, tenant_id: UUID) -> AsyncIterator[ClosingSession]:
     """One transaction as a tenant, in which nobody else closes its days; raises what tenant_session does."""
-    async with _transaction(pool, readonly=False) as connection:
+    async with _transaction(pool, Access.WRITE, begin_with_next=True) as connection:
         row = await _entered(connection, "enter_tenant_to_close", tenant_id)
         card = rate_card(_PRICES.decode(row["prices"] or "[]"))
         yield ClosingSession(connection, tenant_of(row), card)
@@ -136,7 +150,7 @@ async def owner_session(
 
     Or as a role that the owner may become: it has one task, and only the rights that this takes.
     """
-    async with _transaction(owner_pool, readonly=False) as connection:
+    async with _transaction(owner_pool, Access.WRITE) as connection:
         await connection.execute("SELECT set_config('search_path', $1, true)", schema)
         if role is not None:
             await connection.execute("SELECT set_config('role', $1, true)", role)
@@ -150,26 +164,28 @@ async def _as_tenant(
     slug: str | None,
     query: str,
     *key: UUID | str | None,
-    readonly: bool = False,
-    snapshot: bool = False,
+    access: Access = Access.WRITE,
+    one_statement: bool = False,
 ) -> AsyncIterator[TenantSession]:
-    """A transaction that the query makes the tenant's.
+    """A transaction that the query makes the tenant's; it may end with the one statement after that.
 
     Where the database refuses a statement since an erasure has begun, the tenant is gone. Tables of a schema
     that may be used no more are not found, as if they were not there.
     """
     try:
-        async with _transaction(pool, readonly=readonly, snapshot=snapshot) as connection:
-            row = await _entered(connection, query, *key, begin=_BEGIN[readonly, snapshot])
+        async with _transaction(pool, access, begin_with_next=True) as connection:
+            row = await _entered(connection, query, *key, access=access)
+            if one_statement:
+                itself(connection).commit_with_next()
             yield TenantSession(connection, tenant_of(row))
     except (InsufficientPrivilegeError, UndefinedTableError):
-        async with _transaction(pool, readonly=True) as connection:
+        async with _transaction(pool, Access.READ) as connection:
             _admitted(await connection.fetchrow(SQL["tenant_by_name"], tenant_id, slug))
         raise
 
 
 async def _entered(
-    connection: Connection, name: str, *key: UUID | str | None, begin: str = "BEGIN"
+    connection: Connection, name: str, *key: UUID | str | None, access: Access = Access.WRITE
 ) -> asyncpg.Record:
     """Take on a tenant's role as the first thing in a transaction, which may begin a second time for it."""
     try:
@@ -177,7 +193,7 @@ async def _entered(
     except InsufficientPrivilegeError:  # the backend may have missed the grant of a tenant's role that is new
         await connection.execute("ROLLBACK")
         await connection.execute(SQL["forget_memberships"])
-        await connection.execute(begin)
+        await connection.execute(access.value)
         return _admitted(await connection.fetchrow(SQL[name], *key))
 
 
@@ -209,15 +225,21 @@ def tenant_of(row: asyncpg.Record) -> Tenant:
 
 
 @asynccontextmanager
-async def _transaction(pool: Pool, *, readonly: bool, snapshot: bool = False) -> AsyncIterator[Connection]:
+async def _transaction(
+    pool: Pool, access: Access, *, begin_with_next: bool = False
+) -> AsyncIterator[Connection]:
+    """Commits at its end, rolls back on any exception; may begin with the first statement of the body."""
     asked = time.perf_counter()
     async with pool.acquire() as acquired:
         POOL_WAIT.observe(time.perf_counter() - asked)
         POOL_USED.inc()
-        connection = cast("ForgetfulConnection", acquired)
+        connection = cast("ForgetfulConnection", acquired).itself()
         try:  # around all of it: a request that is cancelled in BEGIN may have begun
-            await connection.execute(_BEGIN[readonly, snapshot])
-            yield connection
+            if begin_with_next and access is not Access.SNAPSHOT:  # whose BEGIN must be the first of all
+                connection.begin_with_next(readonly=access is Access.READ)
+            else:
+                await connection.execute(access.value)
+            yield acquired
             await _commit(connection)
         except BaseException:
             await _roll_back(connection)
@@ -234,9 +256,10 @@ async def _commit(connection: ForgetfulConnection) -> None:
         raise RuntimeError(reason) from error
 
 
-async def _roll_back(connection: Connection) -> None:
+async def _roll_back(connection: ForgetfulConnection) -> None:
     """Roll back, or drop the connection: what can't be rolled back must not go back into the pool."""
     try:
+        connection.send_alone()
         await connection.execute("ROLLBACK")
     except (PostgresError, asyncpg.InterfaceError, OSError):
         connection.terminate()

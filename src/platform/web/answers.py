@@ -15,7 +15,12 @@ class Answer(Response[Any]):
         has_more = options.get("headers") or options.get("cookies") or self.background
         if has_more or self.media_type != MediaType.JSON or self.content is None:
             return super().to_asgi_response(*arguments, **options)
-        return _Encoded(self.status_code or 200, encode_json(self.content))
+        return encoded(self.status_code or 200, self.content)
+
+
+def encoded(status: int, value: Any) -> ASGIApp:
+    """An answer that sends a value as JSON."""
+    return _Encoded(status, encode_json(value))
 
 
 class _Encoded:

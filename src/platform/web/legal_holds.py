@@ -16,7 +16,7 @@ from core.legal_hold import LegalHold
 from core.permission import Permission
 from shell import legal_holds, tenants, users
 from shell.audit import append_tenants_entry
-from shell.session import platform_session, tenant_session
+from shell.session import platform_session, reading_session
 from web.guards import actor_of, may, stepped_up
 from web.idempotency import IdempotencyKey, earlier_result, keep_result
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
@@ -68,7 +68,7 @@ async def place_legal_hold(
     Also where an erasure waits already; one that has begun to delete goes on.
     """
     if data.user_id is not None:
-        async with tenant_session(services.pool, tenant_id=tenant_id, readonly=True) as tenant_:
+        async with reading_session(services.pool, tenant_id) as tenant_:
             await users.get(tenant_, data.user_id)
     caller = f"legal-holds:{tenant_id}:{identity.user_id}"
     async with platform_session(services.pool) as session:

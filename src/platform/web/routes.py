@@ -2,21 +2,29 @@
 
 from typing import Any
 
+from litestar import Litestar, Request
 from litestar.connection import ASGIConnection
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp
+
+from web.answers import encoded
 
 
 class Route(HTTPRouteHandler):
-    """A route whose guards are handed the handler itself; no guard of ours changes it.
+    """A route whose handler gives a value, never a Response, and whose guards do not change the handler.
 
-    The framework copies it each time, which takes a twentieth of a short request.
+    The framework would copy the handler for each guard, and make a Response: a tenth of a short request.
     """
 
     async def authorize_connection(self, connection: ASGIConnection[Any, Any, Any, Any]) -> None:
         """Let all guards have their say."""
         for guard in self.resolve_guards():
             await guard(connection, self)  # type: ignore[misc]  # as the framework has it: a guard may be sync
+
+    async def to_response(self, app: Litestar, data: Any, request: Request[Any, Any, Any]) -> ASGIApp:  # noqa: ARG002 -- the framework's signature
+        """The value as JSON."""
+        return encoded(self.status_code, data)
 
 
 def get(path: str, **options: Any) -> Route:

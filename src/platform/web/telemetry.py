@@ -3,11 +3,13 @@
 import os
 import re
 import time
+from functools import lru_cache
 from typing import Any
 
 import structlog
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from prometheus_client import Counter, Histogram
 from structlog.contextvars import bind_contextvars, reset_contextvars
 
 from core.identity import Identity
@@ -16,6 +18,9 @@ from shell.measures import REQUEST_SECONDS, REQUESTS
 ID_BYTES = 16
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 UNMATCHED = "(unmatched)"
+SERIES = 10_000
+"""So many time series are found without asking the metric, which makes each label a text again."""
+
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
 log = structlog.get_logger()
@@ -60,14 +65,24 @@ def _request_id(scope: Any) -> str:
     return os.urandom(ID_BYTES).hex()
 
 
+@lru_cache(maxsize=SERIES)
+def _answered(method: str, endpoint: str, status: int, tenant_id: str) -> Counter:
+    return REQUESTS.labels(method, endpoint, str(status), tenant_id)
+
+
+@lru_cache(maxsize=SERIES)
+def _seconds(method: str, endpoint: str) -> Histogram:
+    return REQUEST_SECONDS.labels(method, endpoint)
+
+
 def _record(scope: Any, status: int, seconds: float) -> None:
     endpoint = scope.get("path_template") or UNMATCHED
     method = scope["method"] if scope["method"] in METHODS else "OTHER"
     user = scope.get("user")
     identity = user if isinstance(user, Identity) else None
     tenant_id = str(identity.tenant_id) if identity and identity.tenant_id else ""
-    REQUESTS.labels(method, endpoint, str(status), tenant_id).inc()
-    REQUEST_SECONDS.labels(method, endpoint).observe(seconds)
+    _answered(method, endpoint, status, tenant_id).inc()
+    _seconds(method, endpoint).observe(seconds)
     log.info(
         "request",
         method=method,

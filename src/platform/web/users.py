@@ -19,7 +19,7 @@ from core.registration import Name, refuse
 from core.tenant import require_writable
 from shell import users
 from shell.audit import append_entry
-from shell.session import TenantSession, tenant_session
+from shell.session import TenantSession, reading_session, tenant_session
 from shell.users import Changed, Changer, User, UserChange
 from web.guards import actor_of, may, stepped_up
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
@@ -53,7 +53,7 @@ async def list_users(
 ) -> Page[User]:
     """A tenant's people by age, deactivated ones included."""
     after = decode_cursor(cursor, tuple[datetime, UUID]) if cursor else None
-    async with tenant_session(services.pool, tenant_id=tenant_id, readonly=True) as session:
+    async with reading_session(services.pool, tenant_id) as session:
         found = await users.page(session, after=after, limit=limit)
     return page_of(found, limit, lambda user: (user.created_at, user.id))
 
@@ -69,7 +69,7 @@ async def get_user(
     tenant_id: FromPath[UUID], user_id: FromPath[UUID], services: NamedDependency[Services]
 ) -> User:
     """One of a tenant's people."""
-    async with tenant_session(services.pool, tenant_id=tenant_id, readonly=True) as session:
+    async with reading_session(services.pool, tenant_id) as session:
         return await users.get(session, user_id)
 
 
