@@ -1,6 +1,7 @@
 """Local days and months: which instants they begin and end at in a tenant's time zone."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from datetime import MAXYEAR, MINYEAR, UTC, date, datetime, time, timedelta
 from functools import cache
@@ -107,18 +108,20 @@ def is_over(day: date, now: datetime, time_zone: str) -> bool:
 
 
 def days_of_quarter_hours(quarter_hours: Iterable[datetime], time_zone: str) -> list[date]:
-    """The local days that quarter hours lie in, in order.
+    """The local days that quarter hours lie in, in order; quarter hours may come more than once.
 
     Today's offsets are multiples of fifteen minutes, but some old ones were not (Kiritimati had -10:40 until
     1979): there, one quarter hour lies in two days.
     """
     found: list[date] = []
-    following: datetime | None = None  # the first instant after the last day found
-    for start in sorted(quarter_hours):
-        for instant in (start, start + TO_ITS_LAST_INSTANT):
-            if following is None or instant >= following:
-                found.append(local_day(instant, time_zone))
-                following = day_start(found[-1] + timedelta(days=1), time_zone)
+    starts, index = sorted(quarter_hours), 0
+    while index < len(starts):
+        for instant in (starts[index], starts[index] + TO_ITS_LAST_INSTANT):
+            day = local_day(instant, time_zone)
+            if not found or day > found[-1]:
+                found.append(day)
+        following = day_start(found[-1] + timedelta(days=1), time_zone)
+        index = bisect_left(starts, following - TO_ITS_LAST_INSTANT, index + 1)  # the next to leave that day
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import date, datetime
+from itertools import chain
 from typing import cast
 from uuid import uuid4
 
@@ -13,19 +14,12 @@ from core.anomaly import WINDOW, Judgement, days_to_judge, judge_days
 from core.costing import DailyUsage, cost_records
 from core.period import Span, days_of_quarter_hours, local_day, spans
 from core.pricing import RateCard
-from core.resource import Resource
+from core.resource import RESOURCES, Resource
 from shell.queries import SQL
 from shell.session import ClosingSession, TenantSession
 
 FEW_EVENTS = 2_000
 """Up to this many, the fixed cost of COPY and of a Polars query would be the larger part of the work."""
-
-
-class Batches(msgspec.Struct, frozen=True):
-    """Batches of events that have not been aggregated yet, and the local days that they touched."""
-
-    ids: list[int]
-    days: list[date]
 
 
 class Complete(msgspec.Struct, frozen=True):
@@ -52,19 +46,19 @@ async def close_days(
     Raises PriceMissing where a resource has no price on a day.
     """
     today = local_day(now, session.tenant.time_zone)
-    batches = await _open_batches(session)
-    aggregated = await _aggregated(session, batches.days, progress)
-    reopened = days_to_judge(batches.days, today)
+    open_days = await _take_open_days(session)
+    aggregated = await _aggregated(session, open_days, progress)
+    reopened = days_to_judge(open_days, today)
     complete = await _complete(session, today, min(reopened, default=None))
     usage = [*complete.usage, *(item for item, _ in aggregated)]
     to_judge = sorted(complete.unjudged | {item.day for item in usage}.intersection(reopened))
-    if batches.ids:
+    if aggregated:
         figures = _json(_figures(aggregated, session.card))
-        await session.connection.execute(SQL["write_days"], figures, now, today, batches.ids)
+        await session.connection.execute(SQL["write_days"], figures, now, today)
     if not {item.day for item, _ in aggregated}.issuperset(to_judge):
         await session.connection.execute(SQL["mark_judged"], to_judge)
     new = await _judge(session, to_judge, usage, now, may_replace=not complete.judged.isdisjoint(to_judge))
-    return Closed(batches.days, to_judge, new)
+    return Closed(open_days, to_judge, new)
 
 
 async def has_open_days(session: TenantSession, now: datetime) -> bool:
@@ -73,11 +67,11 @@ async def has_open_days(session: TenantSession, now: datetime) -> bool:
     return bool(await session.connection.fetchval(SQL["has_open_days"], today))
 
 
-async def _open_batches(session: TenantSession) -> Batches:
-    rows = await session.connection.fetch(SQL["usage_batches"])
-    quarter_hours = {instant for row in rows for instant in row["quarter_hours"]}
-    days = days_of_quarter_hours(quarter_hours, session.tenant.time_zone)
-    return Batches([row["id"] for row in rows], days)
+async def _take_open_days(session: TenantSession) -> list[date]:
+    """The local days that batches have touched which were not aggregated yet, as they are from here on."""
+    rows = await session.connection.fetch(SQL["take_usage_batches"])
+    quarter_hours = chain.from_iterable(row["quarter_hours"] for row in rows)
+    return days_of_quarter_hours(quarter_hours, session.tenant.time_zone)
 
 
 async def _complete(session: TenantSession, today: date, first: date | None) -> Complete:
@@ -89,7 +83,7 @@ async def _complete(session: TenantSession, today: date, first: date | None) -> 
         first is None or min(unjudged) < first
     ):  # seldom: as a rule, a day that is over is closed
         return await _complete(session, today, min(unjudged))
-    usage = [DailyUsage(row["day"], Resource(row["resource"]), row["quantity"]) for row in rows]
+    usage = [DailyUsage(row["day"], RESOURCES[row["resource"]], row["quantity"]) for row in rows]
     return Complete(usage, {row["day"] for row in rows if row["judged"]}, unjudged)
 
 
@@ -102,7 +96,7 @@ async def _aggregated(
     for done, span in enumerate(runs):
         progress(done / len(runs))
         found += [
-            (DailyUsage(day, Resource(resource), quantity), events)
+            (DailyUsage(day, RESOURCES[resource], quantity), events)
             for day, resource, quantity, events in await _summed(session, span)
         ]
     return found

@@ -9,7 +9,7 @@ import msgspec
 from core.costing import CostRecord, CurrentCosts, Projection, ResourceCost, projection, total_so_far
 from core.money import Money
 from core.period import Month, local_day
-from core.resource import UNITS, Resource
+from core.resource import RESOURCES, UNITS, Resource
 from shell.queries import SQL
 from shell.session import TenantSession
 
@@ -57,5 +57,5 @@ def _cost_record(row: dict[str, Any]) -> CostRecord:
 
 
 def _resource_cost(row: asyncpg.Record, currency: str) -> ResourceCost:
-    resource = Resource(row["resource"])
+    resource = RESOURCES[row["resource"]]
     return ResourceCost(resource, UNITS[resource], row["quantity"], Money(row["amount"], currency))

@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import Enum, StrEnum
+from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
@@ -72,7 +73,14 @@ class ClosingSession(TenantSession, frozen=True):
     card: RateCard
 
 
+RATE_CARDS = 1_000
 _PRICES = msgspec.json.Decoder(list[Price])
+
+
+@lru_cache(maxsize=RATE_CARDS)
+def _rate_card(prices: str | None) -> RateCard:
+    """The card of these prices, as JSON: the same ones for all tenants that have none of their own."""
+    return rate_card(_PRICES.decode(prices or "[]"))
 
 
 @asynccontextmanager
@@ -132,14 +140,13 @@ async def closing_session(pool: Pool, tenant_id: UUID) -> AsyncIterator[ClosingS
     """One transaction as a tenant, in which nobody else closes its days; raises what tenant_session does."""
     async with _transaction(pool, Access.WRITE, begin_with_next=True) as connection:
         row = await _entered(connection, "enter_tenant_to_close", tenant_id)
-        card = rate_card(_PRICES.decode(row["prices"] or "[]"))
-        yield ClosingSession(connection, tenant_of(row), card)
+        yield ClosingSession(connection, tenant_of(row), _rate_card(row["prices"]))
 
 
 async def closing_by_owner(session: Session, tenant: Tenant) -> ClosingSession:
     """Go on as one that closes days, in the owner's session in a tenant's schema whose tables are locked."""
     prices = await session.connection.fetchval(SQL["prices_of_tenant"], tenant.id)
-    return ClosingSession(session.connection, tenant, rate_card(_PRICES.decode(prices or "[]")))
+    return ClosingSession(session.connection, tenant, _rate_card(prices))
 
 
 @asynccontextmanager

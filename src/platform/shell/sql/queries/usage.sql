@@ -22,8 +22,9 @@ WITH arrived AS (
 )
 SELECT count(*) FROM inserted;
 
--- name: usage_batches
-SELECT id, quarter_hours FROM usage_batches;
+-- name: take_usage_batches
+-- With the transaction they are gone for good, or there again.
+DELETE FROM usage_batches RETURNING quarter_hours;
 
 -- name: usage_to_judge
 -- The complete days that have no verdict, and those from $2 on.
@@ -44,7 +45,7 @@ FROM usage_events
 WHERE occurred_at >= '{start}' AND occurred_at < '{end}';
 
 -- name: write_days
--- In one statement: usage and its costs, and that the batches are done with; days that are over are judged next.
+-- In one statement: usage and its costs; days that are over are judged next.
 WITH figures AS (
     SELECT *
     FROM jsonb_to_recordset($1::jsonb) AS figure (
@@ -57,8 +58,6 @@ WITH figures AS (
     ON CONFLICT (day, resource) DO UPDATE
     SET quantity = excluded.quantity, events = excluded.events, aggregated_at = excluded.aggregated_at,
         judged = excluded.judged
-), forgotten AS (
-    DELETE FROM usage_batches WHERE id = ANY ($4::bigint[])
 )
 INSERT INTO cost_records (day, resource, quantity, unit_price, price_id, currency, amount)
 SELECT day, resource, trim_scale(quantity), unit_price, price_id, currency, amount FROM figures
