@@ -60,7 +60,7 @@ from web.register import register_router
 from web.registers import registers_router
 from web.retention import retention_router
 from web.second_factor import second_factor_router
-from web.services import Services, provide_identity, provide_services
+from web.services import Services, provide_identity, services_of
 from web.sessions import sessions_router
 from web.telemetry import Telemetry
 from web.tenants import tenants_router
@@ -77,6 +77,12 @@ log = structlog.get_logger()
 
 def application(settings: Settings, tracing: "Tracing | None" = None) -> Litestar:
     """The application with all its routes; its pool opens when it starts."""
+
+    def provide_services() -> (
+        Services
+    ):  # without parameters, which the framework would parse for each request
+        return services_of(app.state)
+
     of_one_tenant = Router(
         "/tenants/{tenant_id:uuid}",
         route_handlers=[
@@ -112,7 +118,7 @@ def application(settings: Settings, tracing: "Tracing | None" = None) -> Litesta
             audit_router,
         ],
     )
-    return Litestar(
+    app = Litestar(
         route_handlers=[api, operations_router, audit_keys, documentation_router()],
         dependencies={
             "services": Provide(provide_services, sync_to_thread=False),
@@ -129,6 +135,7 @@ def application(settings: Settings, tracing: "Tracing | None" = None) -> Litesta
         request_max_body_size=MAX_BODY_BYTES,
         logging_config=None,
     )
+    return app
 
 
 def create() -> ASGIApp:

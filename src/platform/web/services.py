@@ -1,6 +1,5 @@
 """What request handlers need: settings, pool, announcer, tokens and passwords."""
 
-from typing import Any
 
 import msgspec
 from litestar import Request
@@ -63,11 +62,6 @@ def services_of(state: State) -> Services:
     if not isinstance(services, Services):
         raise TypeError("the application has not started")
     return services
-
-
-def provide_services(request: Request[Any, Any, State]) -> Services:
-    """The dependency `services`; asking for the state itself would have the framework copy it."""
-    return services_of(request.app.state)
 
 
 def provide_identity(request: Request[Identity, None, State]) -> Identity:
