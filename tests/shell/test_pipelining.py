@@ -25,11 +25,20 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from core.tenant import Tenant
+from core.errors import NotFound, TenantGone
+from core.tenant import Tenant, TenantState
 from shell.database import Connection, Pool, itself, open_pool
 from shell.pipelining import PipeliningTransport
-from shell.session import reading_session, recording_session, tenant_session
-from tests.installation import Installation, administrator, rows
+from shell.session import (
+    TenantSession,
+    platform_session,
+    reading,
+    reading_session,
+    recording_session,
+    tenant_session,
+)
+from tests.events import store, usage
+from tests.installation import Installation, administrator, found, put_into, rows
 from tests.waiting import until
 
 STATE = "SELECT current_user::text, current_setting('search_path') AS path, $1::int AS given"
@@ -150,6 +159,137 @@ async def test_a_new_connection_waits_in_no_transaction(installation: Installati
     async with single(installation), administrator(installation.admin_url) as admin:
         query = "SELECT state, xact_start FROM pg_stat_activity WHERE application_name = 'pipelining'"
         assert [dict(row) for row in await admin.fetch(query)] == [{"state": "idle", "xact_start": None}]
+
+
+# --- a tenant that is known ----------------------------------------------------------------------------
+
+
+async def state_seen(session: TenantSession) -> dict[str, Any]:
+    """The tenant as the session knows it, and as whom its one statement runs."""
+    row = await session.connection.fetchrow(STATE, 1)
+    return {"name": session.tenant.name, **dict(row or {})}
+
+
+def inside(tenant: Tenant, name: str | None = None) -> dict[str, Any]:
+    return {
+        "name": name or tenant.name,
+        "current_user": tenant.schema,
+        "path": f"{tenant.schema}, pg_temp",
+        "given": 1,
+    }
+
+
+async def test_reading_takes_one_round_trip_where_the_tenant_is_known(
+    installation: Installation, tenant: Tenant
+) -> None:
+    async with single(installation) as pool:
+        for round_trips in (4, 2, 1, 1):  # statements are prepared, then how a known tenant is entered
+            async with recorded(pool) as recorder:
+                assert await reading(pool, tenant.id, state_seen) == inside(tenant)
+            assert recorder.round_trips == round_trips
+        assert await state_of(pool) == CLEAN
+
+
+async def test_a_statement_is_prepared_as_a_known_tenant(installation: Installation, tenant: Tenant) -> None:
+    """Its tables are not found by anybody else."""
+
+    async def events(session: TenantSession) -> int:
+        return int(await session.connection.fetchval("SELECT count(*) FROM usage_events WHERE id <> $1", "x"))
+
+    async with single(installation) as pool:
+        await reading(pool, tenant.id, state_seen)
+        assert await reading(pool, tenant.id, events) == 0
+        await store(installation, tenant, usage("one"))
+        assert await reading(pool, tenant.id, events) == 1
+
+
+async def test_each_of_two_known_tenants_reads_its_own(installation: Installation, tenant: Tenant) -> None:
+    other = await found(installation)
+    async with single(installation) as pool:
+        for one in (tenant, other) * 3:
+            assert await reading(pool, one.id, state_seen) == inside(one)
+
+
+async def test_what_has_changed_of_a_known_tenant_is_seen_at_once(
+    installation: Installation, tenant: Tenant
+) -> None:
+    async with single(installation) as pool:
+        for name in ("Before", "After", "Later"):
+            async with platform_session(installation.pool) as session:
+                await session.connection.execute(
+                    "UPDATE tenants SET name = $2 WHERE id = $1", tenant.id, name
+                )
+            assert await reading(pool, tenant.id, state_seen) == inside(tenant, name)
+        await put_into(installation, tenant, TenantState.DEPROVISIONING)
+        with pytest.raises(TenantGone):
+            await reading(pool, tenant.id, state_seen)
+        assert await state_of(pool) == CLEAN
+
+
+async def test_no_statement_runs_where_a_known_tenant_is_another_by_now(
+    installation: Installation, tenant: Tenant
+) -> None:
+    """Not even one that would find its tables in the shared schema."""
+    ran: list[str] = []
+
+    async def counting(session: TenantSession) -> str:
+        user = await session.connection.fetchval("SELECT current_user::text || $1", "")
+        ran.append(user)
+        return str(user)
+
+    async with single(installation) as pool:
+        await reading(pool, tenant.id, counting)
+        await put_into(installation, tenant, TenantState.SUSPENDED)
+        assert await reading(pool, tenant.id, counting) == tenant.schema
+        assert ran == [tenant.schema, tenant.schema]
+
+
+async def test_an_unknown_tenant_is_not_found_by_reading(installation: Installation) -> None:
+    for _ in range(2):
+        with pytest.raises(NotFound):
+            await reading(installation.pool, uuid4(), state_seen)
+
+
+async def test_what_is_said_of_what_was_read_takes_no_further_round_trip(
+    installation: Installation, tenant: Tenant
+) -> None:
+    async def missing(session: TenantSession) -> None:
+        await state_seen(session)
+        raise NotFound(what="thing")
+
+    async with single(installation) as pool:
+        for round_trips in (4, 2, 1):
+            async with recorded(pool) as recorder:
+                with pytest.raises(NotFound):
+                    await reading(pool, tenant.id, missing)
+            assert recorder.round_trips == round_trips
+        assert await state_of(pool) == CLEAN
+
+
+async def test_reading_as_a_known_tenant_fails_as_any_other(
+    installation: Installation, tenant: Tenant
+) -> None:
+    async def divide(session: TenantSession) -> None:
+        await session.connection.fetchval("SELECT 1 / $1::int", 0)
+
+    async def write(session: TenantSession) -> None:
+        await session.connection.fetchval(INSERT, 2001)
+
+    async def twice(session: TenantSession) -> None:
+        await state_seen(session)
+        await state_seen(session)
+
+    async with single(installation) as pool:
+        await reading(pool, tenant.id, state_seen)
+        for read, error in (
+            (divide, DivisionByZeroError),
+            (write, ReadOnlySQLTransactionError),
+            (twice, RuntimeError),
+        ):
+            with pytest.raises(error):
+                await reading(pool, tenant.id, read)
+            assert await state_of(pool) == CLEAN
+        assert await years(installation, tenant) == []
 
 
 # --- what cannot take others along -------------------------------------------------------------------
@@ -315,6 +455,8 @@ async def works(pool: Pool, tenant: Tenant) -> None:
 
     await once(1)
     await asyncio.gather(*(once(given) for given in range(50)))
+    seen = await asyncio.gather(*(reading(pool, tenant.id, state_seen) for _ in range(50)))
+    assert seen == [inside(tenant)] * 50
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.2), reading_session(pool, tenant.id) as session:
             await session.connection.fetchval("SELECT pg_sleep($1)", 60)

@@ -15,7 +15,7 @@ from shell.announce import announce
 from shell.database import retried
 from shell.measures import AGGREGATED, ANOMALIES, RESOURCE_USAGE
 from shell.queries import SQL
-from shell.session import closing_session, platform_session, reading_session
+from shell.session import closing_session, platform_session, reading
 
 
 async def close_tenant_days(context: WorkerContext, job: Job, progress: Progress) -> None:
@@ -68,7 +68,6 @@ async def find_missed_days(context: WorkerContext) -> None:
 
 async def _has_open_days(context: WorkerContext, tenant_id: UUID, now: datetime) -> bool:
     try:
-        async with reading_session(context.pool, tenant_id) as tenant_:
-            return await closing.has_open_days(tenant_, now)
+        return await reading(context.pool, tenant_id, lambda session: closing.has_open_days(session, now))
     except TenantGone:  # deleted since it was listed: the others must not wait for it
         return False

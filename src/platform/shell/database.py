@@ -88,6 +88,7 @@ class ForgetfulConnection(asyncpg.Connection):
 
     has_forgotten = False
     _companions: "list[PreparedStatement[asyncpg.Record]]"
+    _names: dict[str, str]
     _transport: PipeliningTransport
 
     def itself(self) -> "ForgetfulConnection":
@@ -97,6 +98,7 @@ class ForgetfulConnection(asyncpg.Connection):
     async def prepare_companions(self) -> None:
         """Have prepared what travels with other statements, for as long as the connection lasts."""
         self._companions = [await self.prepare(query, name=name) for name, query in COMPANIONS.items()]
+        self._names = {}
         await self.execute(FORGET)  # a Sync: before it, the time that a statement may take goes on
 
     def begin_with_next(self, *, readonly: bool) -> None:
@@ -113,16 +115,33 @@ class ForgetfulConnection(asyncpg.Connection):
         """
         self._transport.take_along(after=_FORGET_AND_COMMIT)
 
+    async def read_with_next(self, entering: str, *parameters: str) -> None:
+        """Begin to read, execute a statement that gives no row, and commit, all with the next statement.
+
+        As with `commit_with_next`; an error of the statement before it is raised by that one.
+        """
+        if entering not in self._names:  # at its first use: a connection may have no right to it, or no need
+            self.send_alone()
+            self._companions.append(await self.prepare(entering))
+            self._names[entering] = self._companions[-1].get_name()
+        before = _BEGIN_READ_ONLY + execution(self._names[entering], *parameters)
+        self._transport.take_along(before=before, after=_FORGET_AND_COMMIT)
+
     def send_alone(self) -> None:
         """Take back what was asked to go with the next statement and has not gone."""
         self._transport.take_nothing()
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the transaction has ended with its last statement, if that is answered."""
+        return self._transport.has_sent_last and not self.is_in_transaction()
 
     async def commit_and_forget(self) -> None:
         """Commit and forget all that was set: the last before it is given back, in one round trip at most.
 
         Raises InFailedSQLTransactionError where the transaction has failed.
         """
-        has_ended = self._transport.has_sent_last and not self.is_in_transaction()
+        has_ended = self.has_ended
         self.send_alone()
         if not has_ended:
             await self.execute(FORGET_AND_COMMIT)

@@ -17,19 +17,23 @@ from typing import Any, cast
 
 import asyncpg
 
-_BIND = b"B"
-_BESIDE = (b"P", b"C")
-"""Parse and Close: the driver prepares a statement before it executes it, and may drop others."""
+_BIND, _PARSE = b"B", b"P"
+_BESIDE = (b"C", b"S", b"X")
+"""Close, Sync and Terminate: the driver drops a statement of many, recovers from an error, or hangs up."""
 _SYNC = b"S\x00\x00\x00\x04"
-_NO_PARAMETERS = b"\x00" * 6
-"""No formats, no parameters, no formats of results: three counts of two bytes."""
+_ALL_TEXT = b"\x00" * 2
+"""No formats: all parameters, or results, are texts."""
 _ALL_ROWS = b"\x00" * 4
 
 
-def execution(statement: str) -> bytes:
-    """The messages that execute a prepared statement without parameters, in the unnamed portal."""
-    name = statement.encode() + b"\x00"
-    return _message(_BIND, b"\x00" + name + _NO_PARAMETERS) + _message(b"E", b"\x00" + _ALL_ROWS)
+def execution(statement: str, *parameters: str) -> bytes:
+    """The messages that execute a prepared statement in the unnamed portal, with parameters as texts."""
+    texts = [parameter.encode() for parameter in parameters]
+    given = b"".join(len(text).to_bytes(4, "big") + text for text in texts)
+    bound = _ALL_TEXT + len(texts).to_bytes(2, "big") + given + _ALL_TEXT
+    return _message(_BIND, b"\x00" + statement.encode() + b"\x00" + bound) + _message(
+        b"E", b"\x00" + _ALL_ROWS
+    )
 
 
 def _message(kind: bytes, body: bytes) -> bytes:
@@ -66,15 +70,18 @@ class PipeliningTransport:
         self.has_sent_last = False
 
     def _write_accompanied(self, data: bytes | memoryview) -> None:
-        """What executes a statement goes in company; what the driver does before it goes alone."""
+        """What goes before goes already with what prepares a statement, which may name what it enters."""
         kind = bytes(data[:1])
         if kind in _BESIDE:
             self.real.write(data)
-        elif kind == _BIND and data[-len(_SYNC) :] == _SYNC:
-            self.take_nothing()
+        elif kind == _PARSE and not self.has_sent_last:
+            before, self._before = self._before, b""
+            self.real.write(before + data)
+        elif kind == _BIND and data[-len(_SYNC) :] == _SYNC and not self.has_sent_last:
             if self._after:
                 self.has_sent_last = True
-                self.write = self.writelines = self._refuse
+            else:
+                self.take_nothing()
             self.real.write(b"".join((self._before, data[: -len(_SYNC)], self._after, _SYNC)))
         else:
             self._refuse(data)

@@ -6,7 +6,8 @@ database refuses every row of every other tenant.
 """
 
 import time
-from collections.abc import AsyncIterator
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from enum import Enum, StrEnum
 from functools import lru_cache
@@ -18,15 +19,16 @@ import msgspec
 from asyncpg.exceptions import (
     InFailedSQLTransactionError,
     InsufficientPrivilegeError,
+    InvalidParameterValueError,
     PostgresError,
     UndefinedTableError,
 )
 from piccolo.query.base import Query
 
-from core.errors import NotFound, TenantNotReady
+from core.errors import NotFound, PlatformError, TenantNotReady
 from core.pricing import Price, RateCard, rate_card
 from core.tenant import Tenant, TenantState, require_readable
-from shell.database import Connection, ForgetfulConnection, Pool, itself
+from shell.database import Connection, ForgetfulConnection, Pool, Result, itself
 from shell.measures import POOL_USED, POOL_WAIT
 from shell.queries import SQL
 
@@ -73,6 +75,17 @@ class ClosingSession(TenantSession, frozen=True):
     card: RateCard
 
 
+class _Known(msgspec.Struct, frozen=True):
+    """A tenant as its row was when this process last looked, and which version of the row that was."""
+
+    tenant: Tenant
+    version: str
+
+
+REMEMBERED = 10_000
+_known: OrderedDict[UUID, _Known] = OrderedDict()
+"""What this process knows of tenants; nothing is done on it before the database has compared the version."""
+
 RATE_CARDS = 1_000
 _PRICES = msgspec.json.Decoder(list[Price])
 
@@ -117,6 +130,26 @@ def reading_session(pool: Pool, tenant_id: UUID) -> AbstractAsyncContextManager[
     return _as_tenant(
         pool, tenant_id, None, "enter_tenant", tenant_id, access=Access.READ, one_statement=True
     )
+
+
+async def reading(pool: Pool, tenant_id: UUID, read: Callable[[TenantSession], Awaitable[Result]]) -> Result:
+    """What one statement that reads gives as a tenant; in one round trip, where the tenant is known as it is.
+
+    What travels before the statement compares the tenant's row with the one that this process knows; where
+    they differ, nothing is executed, and the row is read anew. Raises what tenant_session does, and
+    RuntimeError for a second statement.
+    """
+    known = _known.get(tenant_id)
+    if known is not None:
+        try:
+            async with _transaction(pool, Access.READ, begin_with_next=True) as connection:
+                entering = SQL["enter_known_tenant"]
+                await itself(connection).read_with_next(entering, str(tenant_id), known.version)
+                return await read(TenantSession(connection, known.tenant))
+        except (InvalidParameterValueError, InsufficientPrivilegeError, UndefinedTableError):
+            _known.pop(tenant_id, None)  # it has changed, or this backend has yet to hear of its role
+    async with reading_session(pool, tenant_id) as session:
+        return await read(session)
 
 
 async def enter_tenant(session: Session, tenant_id: UUID) -> TenantSession:
@@ -182,9 +215,11 @@ async def _as_tenant(
     try:
         async with _transaction(pool, access, begin_with_next=True) as connection:
             row = await _entered(connection, query, *key, access=access)
+            tenant = tenant_of(row)
             if one_statement:
+                _remember(tenant, row["version"])
                 itself(connection).commit_with_next()
-            yield TenantSession(connection, tenant_of(row))
+            yield TenantSession(connection, tenant)
     except (InsufficientPrivilegeError, UndefinedTableError):
         async with _transaction(pool, Access.READ) as connection:
             _admitted(await connection.fetchrow(SQL["tenant_by_name"], tenant_id, slug))
@@ -212,6 +247,13 @@ def _admitted(row: asyncpg.Record | None) -> asyncpg.Record:
         raise TenantNotReady(state=state)
     require_readable(state)
     return row
+
+
+def _remember(tenant: Tenant, version: str) -> None:
+    _known[tenant.id] = _Known(tenant, version)
+    _known.move_to_end(tenant.id)
+    if len(_known) > REMEMBERED:
+        _known.popitem(last=False)
 
 
 def tenant_of(row: asyncpg.Record) -> Tenant:
@@ -248,6 +290,9 @@ async def _transaction(
                 await connection.execute(access.value)
             yield acquired
             await _commit(connection)
+        except PlatformError:  # what the body says of what it has read; no statement is under way
+            await (_commit if connection.has_ended else _roll_back)(connection)
+            raise
         except BaseException:
             await _roll_back(connection)
             raise

@@ -14,7 +14,7 @@ from core.period import local_day, month_of
 from core.permission import Permission
 from core.resource import Resource
 from shell import costs
-from shell.session import reading_session
+from shell.session import TenantSession, reading
 from web.guards import may
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from web.problems import TENANT_PROBLEMS, problems
@@ -40,8 +40,13 @@ async def list_costs(
 ) -> Page[CostRecord]:
     """What each day's use of each resource costs, with the version of the price that made it so."""
     after = decode_cursor(cursor, tuple[date, str]) if cursor else None
-    async with reading_session(services.pool, tenant_id) as session:
-        found = await costs.page(session, first=first, last=last, resource=resource, after=after, limit=limit)
+    found = await reading(
+        services.pool,
+        tenant_id,
+        lambda session: costs.page(
+            session, first=first, last=last, resource=resource, after=after, limit=limit
+        ),
+    )
     return page_of(found, limit, lambda record: (record.day, record.resource))
 
 
@@ -54,8 +59,12 @@ async def list_costs(
 )
 async def current_costs(tenant_id: FromPath[UUID], services: NamedDependency[Services]) -> CurrentCosts:
     """What this month has cost so far, by resource, as far as usage has been aggregated."""
-    async with reading_session(services.pool, tenant_id) as session:
-        return await costs.of_month(session, month_of(datetime.now(UTC), session.tenant.time_zone))
+    now = datetime.now(UTC)
+    return await reading(
+        services.pool,
+        tenant_id,
+        lambda session: costs.of_month(session, month_of(now, session.tenant.time_zone)),
+    )
 
 
 @get(
@@ -68,9 +77,12 @@ async def current_costs(tenant_id: FromPath[UUID], services: NamedDependency[Ser
 async def projected_costs(tenant_id: FromPath[UUID], services: NamedDependency[Services]) -> Projection:
     """What this month will have cost at its end, at the average of its complete days."""
     now = datetime.now(UTC)
-    async with reading_session(services.pool, tenant_id) as session:
+
+    async def projected(session: TenantSession) -> Projection:
         zone = session.tenant.time_zone
         return await costs.projected(session, month_of(now, zone), local_day(now, zone))
+
+    return await reading(services.pool, tenant_id, projected)
 
 
 costs_router = Router("/", route_handlers=[list_costs, current_costs, projected_costs], tags=["Costs"])

@@ -19,7 +19,7 @@ from core.tenant import require_writable
 from shell import invitations, users
 from shell.audit import append_entry
 from shell.invitations import Invitation, NewInvitation
-from shell.session import reading_session, tenant_session
+from shell.session import reading, tenant_session
 from shell.users import Changer
 from web.guards import actor_of, may, stepped_up
 from web.idempotency import IdempotencyKey
@@ -97,8 +97,9 @@ async def list_invitations(
 ) -> Page[Invitation]:
     """A tenant's invitations by age, those that have ended included."""
     after = decode_cursor(cursor, tuple[datetime, UUID]) if cursor else None
-    async with reading_session(services.pool, tenant_id) as session:
-        found = await invitations.page(session, after=after, limit=limit)
+    found = await reading(
+        services.pool, tenant_id, lambda session: invitations.page(session, after=after, limit=limit)
+    )
     return page_of(found, limit, lambda invitation: (invitation.created_at, invitation.id))
 
 

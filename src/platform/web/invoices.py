@@ -13,7 +13,7 @@ from core.period import month_of
 from core.permission import Permission
 from shell import invoices
 from shell.invoices import InvoiceSummary
-from shell.session import reading_session, tenant_session
+from shell.session import reading, tenant_session
 from web.guards import may
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
 from web.problems import TENANT_PROBLEMS, problems
@@ -35,8 +35,9 @@ async def list_invoices(
 ) -> Page[InvoiceSummary]:
     """Invoices, the latest month first."""
     after = decode_cursor(cursor, tuple[str, UUID]) if cursor else None
-    async with reading_session(services.pool, tenant_id) as session:
-        found = await invoices.page(session, after=after, limit=limit)
+    found = await reading(
+        services.pool, tenant_id, lambda session: invoices.page(session, after=after, limit=limit)
+    )
     return page_of(found, limit, lambda invoice: (invoice.month, invoice.id))
 
 
@@ -49,9 +50,12 @@ async def list_invoices(
 )
 async def preview_invoice(tenant_id: FromPath[UUID], services: NamedDependency[Services]) -> InvoiceContent:
     """The invoice of the running month as it would be now: everything that no invoice has billed yet."""
-    async with reading_session(services.pool, tenant_id) as session:
-        month = month_of(datetime.now(UTC), session.tenant.time_zone)
-        return await invoices.preview(session, month, services.seller)
+    now = datetime.now(UTC)
+    return await reading(
+        services.pool,
+        tenant_id,
+        lambda session: invoices.preview(session, month_of(now, session.tenant.time_zone), services.seller),
+    )
 
 
 @get(

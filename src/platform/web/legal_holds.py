@@ -16,7 +16,7 @@ from core.legal_hold import LegalHold
 from core.permission import Permission
 from shell import legal_holds, tenants, users
 from shell.audit import append_tenants_entry
-from shell.session import platform_session, reading_session
+from shell.session import platform_session, reading
 from web.guards import actor_of, may, stepped_up
 from web.idempotency import IdempotencyKey, earlier_result, keep_result
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
@@ -67,9 +67,9 @@ async def place_legal_hold(
 
     Also where an erasure waits already; one that has begun to delete goes on.
     """
-    if data.user_id is not None:
-        async with reading_session(services.pool, tenant_id) as tenant_:
-            await users.get(tenant_, data.user_id)
+    user_id = data.user_id
+    if user_id is not None:
+        await reading(services.pool, tenant_id, lambda session: users.get(session, user_id))
     caller = f"legal-holds:{tenant_id}:{identity.user_id}"
     async with platform_session(services.pool) as session:
         tenant = await tenants.lock(session, tenant_id)

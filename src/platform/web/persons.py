@@ -24,7 +24,7 @@ from shell.access_package import archive_of
 from shell.announce import announce
 from shell.audit import append_entry, append_tenants_entry
 from shell.persons import Correction
-from shell.session import TenantSession, platform_session, reading_session, tenant_session
+from shell.session import TenantSession, platform_session, reading, tenant_session
 from shell.users import Changer, User
 from web.guards import Guard, actor_of, may, stepped_up
 from web.legal_holds import Reason
@@ -226,9 +226,9 @@ async def _erased(
     services: Services, tenant_id: UUID, user_id: UUID, confirm: str, identity: Identity, actor: Actor
 ) -> Job:
     """Erase the person whose address confirms it."""
-    async with reading_session(services.pool, tenant_id) as tenant_:
-        if (await users.get(tenant_, user_id)).email != confirm.strip().lower():
-            raise ConfirmationMissing
+    user = await reading(services.pool, tenant_id, lambda session: users.get(session, user_id))
+    if user.email != confirm.strip().lower():
+        raise ConfirmationMissing
     async with platform_session(services.pool) as session:
         return await persons.erase(session, tenant_id, user_id, by=_changer(identity), actor=actor)
 

@@ -6,7 +6,7 @@ from litestar import Litestar, Request
 from litestar.connection import ASGIConnection
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
-from litestar.types import ASGIApp
+from litestar.types import ASGIApp, ExceptionHandlersMap
 
 from web.answers import encoded
 
@@ -21,6 +21,14 @@ class Route(HTTPRouteHandler):
         """Let all guards have their say."""
         for guard in self.resolve_guards():
             await guard(connection, self)  # type: ignore[misc]  # as the framework has it: a guard may be sync
+
+    _handlers_of_exceptions: "ExceptionHandlersMap | None" = None
+
+    def resolve_exception_handlers(self) -> ExceptionHandlersMap:
+        """Those of the route and of what it is in; the framework puts them together for each request."""
+        if self._handlers_of_exceptions is None:
+            self._handlers_of_exceptions = super().resolve_exception_handlers()
+        return self._handlers_of_exceptions
 
     async def to_response(self, app: Litestar, data: Any, request: Request[Any, Any, Any]) -> ASGIApp:  # noqa: ARG002 -- the framework's signature
         """The value as JSON."""

@@ -1,6 +1,5 @@
 """What request handlers need: settings, pool, announcer, tokens and passwords."""
 
-
 import msgspec
 from litestar import Request
 from litestar.datastructures import State

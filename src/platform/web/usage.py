@@ -31,7 +31,7 @@ from shell import usage
 from shell.audit import append_entry
 from shell.database import retried
 from shell.measures import USAGE_EVENTS
-from shell.session import reading_session, recording_session
+from shell.session import reading, recording_session
 from shell.usage import StoredEvent
 from web.examples import EXAMPLES
 from web.guards import actor_of, may
@@ -135,10 +135,13 @@ async def list_usage(
     """Usage events, the newest first."""
     require_offsets({"from": start, "to": end})
     after = decode_cursor(cursor, tuple[datetime, str, str]) if cursor else None
-    async with reading_session(services.pool, tenant_id) as session:
-        found = await usage.page(
+    found = await reading(
+        services.pool,
+        tenant_id,
+        lambda session: usage.page(
             session, resource=resource, source=source, start=start, end=end, after=after, limit=limit
-        )
+        ),
+    )
     return page_of(found, limit, lambda event: (event.occurred_at, event.source, event.id))
 
 

@@ -19,7 +19,7 @@ from core.registration import Name, refuse
 from core.tenant import require_writable
 from shell import users
 from shell.audit import append_entry
-from shell.session import TenantSession, reading_session, tenant_session
+from shell.session import TenantSession, reading, tenant_session
 from shell.users import Changed, Changer, User, UserChange
 from web.guards import actor_of, may, stepped_up
 from web.pages import DEFAULT_LIMIT, Cursor, Limit, Page, page_of
@@ -53,8 +53,9 @@ async def list_users(
 ) -> Page[User]:
     """A tenant's people by age, deactivated ones included."""
     after = decode_cursor(cursor, tuple[datetime, UUID]) if cursor else None
-    async with reading_session(services.pool, tenant_id) as session:
-        found = await users.page(session, after=after, limit=limit)
+    found = await reading(
+        services.pool, tenant_id, lambda session: users.page(session, after=after, limit=limit)
+    )
     return page_of(found, limit, lambda user: (user.created_at, user.id))
 
 
@@ -69,8 +70,7 @@ async def get_user(
     tenant_id: FromPath[UUID], user_id: FromPath[UUID], services: NamedDependency[Services]
 ) -> User:
     """One of a tenant's people."""
-    async with reading_session(services.pool, tenant_id) as session:
-        return await users.get(session, user_id)
+    return await reading(services.pool, tenant_id, lambda session: users.get(session, user_id))
 
 
 @patch(

@@ -2,12 +2,34 @@
 
 -- name: enter_tenant
 SELECT t.*,
+       t.xmin::text AS version,
        CASE WHEN t.state IN ('ACTIVE', 'SUSPENDED') THEN
            set_config('role', 'tenant_' || replace(t.slug, '-', '_'), true)
            || set_config('search_path', 'tenant_' || replace(t.slug, '-', '_') || ', pg_temp', true)
        END
 FROM public.tenants AS t
 WHERE t.id = $1;
+
+-- name: enter_known_tenant
+-- Travels with the statement that reads, and gives no row. Where the tenant's row is another one by now it asks for
+-- a role that there is not, and fails: what travels with it must not run with any other role than the tenant's.
+SELECT
+FROM (
+    SELECT set_config(
+        'role',
+        coalesce(
+            (
+                SELECT 'tenant_' || replace(t.slug, '-', '_')
+                FROM public.tenants AS t
+                WHERE t.id = $1 AND t.xmin = $2::xid AND t.state IN ('ACTIVE', 'SUSPENDED')
+            ),
+            'of a tenant that has changed'
+        ),
+        true
+    ) AS role
+    OFFSET 0
+) AS entered
+WHERE set_config('search_path', role || ', pg_temp', true) IS NULL;
 
 -- name: enter_tenant_by_slug
 SELECT t.*,
