@@ -167,6 +167,7 @@ async def _stored_once(
         accepted = await usage.store(session, admission.events) if admission.events else 0
         if foreign is not None:
             details = {"accepted": str(accepted)}
+            session.commit_with_next()
             await append_entry(
                 session, AuditEntry("usage.recorded", f"tenant:{tenant_id}", foreign, details=details)
             )
