@@ -279,9 +279,18 @@ async def test_reading_as_a_known_tenant_fails_as_any_other(
         await state_seen(session)
         await state_seen(session)
 
+    async def nothing(_: TenantSession) -> None:
+        return
+
+    async def swallow(session: TenantSession) -> None:
+        with pytest.raises(DivisionByZeroError):
+            await divide(session)
+
     async with single(installation) as pool:
         await reading(pool, tenant.id, state_seen)
         for read, error in (
+            (nothing, RuntimeError),
+            (swallow, RuntimeError),
             (divide, DivisionByZeroError),
             (write, ReadOnlySQLTransactionError),
             (twice, RuntimeError),

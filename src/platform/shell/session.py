@@ -143,9 +143,12 @@ async def reading(pool: Pool, tenant_id: UUID, read: Callable[[TenantSession], A
     if known is not None:
         try:
             async with _transaction(pool, Access.READ, begin_with_next=True) as connection:
-                entering = SQL["enter_known_tenant"]
-                await itself(connection).read_with_next(entering, str(tenant_id), known.version)
-                return await read(TenantSession(connection, known.tenant))
+                own = itself(connection)
+                await own.read_with_next(SQL["enter_known_tenant"], str(tenant_id), known.version)
+                result = await read(TenantSession(connection, known.tenant))
+                if not own.has_ended:  # then nobody has compared what is known, or a failure was swallowed
+                    raise RuntimeError("what reads as a tenant must execute its one statement")
+                return result
         except (InvalidParameterValueError, InsufficientPrivilegeError, UndefinedTableError):
             _known.pop(tenant_id, None)  # it has changed, or this backend has yet to hear of its role
     async with reading_session(pool, tenant_id) as session:

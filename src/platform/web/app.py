@@ -78,9 +78,8 @@ log = structlog.get_logger()
 def application(settings: Settings, tracing: "Tracing | None" = None) -> Litestar:
     """The application with all its routes; its pool opens when it starts."""
 
-    def provide_services() -> (
-        Services
-    ):  # without parameters, which the framework would parse for each request
+    def provide_services() -> Services:
+        """Without parameters, which the framework would parse for each request."""
         return services_of(app.state)
 
     of_one_tenant = Router(

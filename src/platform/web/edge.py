@@ -27,7 +27,6 @@ ALWAYS: Headers = (
 )
 """On every answer that does not say otherwise itself, as the pages of the documentation do."""
 
-ALWAYS_NAMES = frozenset(name for name, _ in ALWAYS)
 HSTS = (b"strict-transport-security", b"max-age=63072000; includeSubDomains")
 CLOSE = (b"connection", b"close")
 LATE = Kind(503, "timed-out", "Timed out")
@@ -142,9 +141,7 @@ class _Answer:
 
     def _missing(self, headers: Any) -> list[tuple[bytes, bytes]]:
         present = {name.lower() for name, _ in headers}
-        missing = list(ALWAYS)
-        if not present.isdisjoint(ALWAYS_NAMES):
-            missing = [header for header in ALWAYS if header[0] not in present]
+        missing = [header for header in ALWAYS if header[0] not in present]
         if self._is_secure:
             missing.append(HSTS)
         if self._draining.has_begun and self._scope.get("http_version", "").startswith("1"):
